@@ -1,0 +1,8 @@
+//! logtap streams log files: every subscriber is a cursor into files that are there anyway.
+//!
+//! The rooms and the arrows between them are drawn in `ARCHITECTURE.md`.
+
+pub mod entry;
+pub mod limits;
+pub mod parse;
+pub mod proto;

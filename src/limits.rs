@@ -1,0 +1,150 @@
+//! Every bound of the program, with its unit, the reason for its size, and the relations between them.
+//!
+//! A number that limits memory, time or a count stands here and nowhere else, so that `logtap check` can print it and
+//! a reader can see what the program may cost. This room knows nothing of the others.
+
+use std::time::Duration;
+
+/// One kibibyte, in bytes.
+pub const KIB: usize = 1 << 10;
+/// One mebibyte, in bytes.
+pub const MIB: usize = 1 << 20;
+
+// ---- Reading ----
+
+/// Cells end at the first record start at or past a multiple of this many bytes of the file offset, so that readers
+/// that started anywhere share their cells from the next multiple on.
+pub const GRID_BYTES: u64 = 64 * KIB as u64;
+/// Encoded bytes after which a segment is closed; a single entry may exceed it. A stopped subscriber pins at most two
+/// segments: the one HTTP/2 is sending and the one hyper has taken ahead of the client's window.
+pub const SEGMENT_BYTES: usize = 16 * KIB;
+/// Bytes before a record that may tell its time when it has none of its own.
+pub const LOOK_BACK_BYTES: u64 = 64 * KIB as u64;
+/// Bytes at the beginning of a file that may tell how to read it: a byte order mark, a header, the format.
+pub const CONTEXT_BYTES: usize = 4 * KIB;
+/// Longest line kept, in bytes, unless the configuration says otherwise; the rest of a longer line is dropped.
+pub const LINE_BYTES_DEFAULT: usize = MIB;
+/// Longest `max_line` that a configuration may ask for: as `raw` alone it still fits into an entry.
+pub const LINE_BYTES_MAX: usize = 3 * MIB;
+/// An encoded entry never exceeds this: gRPC clients refuse messages over 4 MiB unless told otherwise.
+pub const ENTRY_BYTES_MAX: usize = 3 * MIB + 512 * KIB;
+/// Largest message that clients accept by default (gRPC's own default).
+pub const CLIENT_MESSAGE_BYTES: usize = 4 * MIB;
+
+// ---- Cursors ----
+
+/// An entry cursor has exactly this many bytes.
+pub const CURSOR_BYTES: usize = 32;
+/// Bytes from the beginning of a file that a cursor remembers the hash of.
+pub const CURSOR_HEAD_BYTES: u64 = 1024;
+/// Bytes before the offset that a cursor remembers the hash of: xxh3's short path ends at 240.
+pub const CURSOR_TAIL_BYTES: u64 = 240;
+/// A whole-stream cursor never exceeds this.
+pub const STREAM_CURSOR_BYTES_MAX: usize = MIB;
+/// A whole-stream cursor up to this size goes into every batch and into the trailers.
+pub const STREAM_CURSOR_BYTES_CHEAP: usize = 2 * KIB;
+/// Largest whole-stream cursor in a trailer, in bytes.
+pub const TRAILER_CURSOR_BYTES_MAX: usize = 4 * KIB;
+/// Cursors in one request.
+pub const RESUME_COUNT_MAX: usize = 4096;
+
+// ---- Cache ----
+
+/// Bytes of cells and segments kept, unless the configuration says otherwise.
+pub const CACHE_BYTES_DEFAULT: u64 = 64 * MIB as u64;
+/// What keeping one item costs beside its bytes: key, links, counters. Counted against the budget.
+pub const CACHE_ITEM_OVERHEAD_BYTES: usize = 256;
+
+// ---- Requests ----
+
+/// Largest request message, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 4 * MIB;
+/// Patterns in one request, `include` and `exclude` together.
+pub const PATTERN_COUNT_MAX: usize = 32;
+/// Length of one pattern, in bytes.
+pub const PATTERN_BYTES_MAX: usize = 4 * KIB;
+/// Compiled size of the patterns of one request together, in bytes.
+pub const PATTERNS_COMPILED_BYTES_MAX: usize = MIB;
+/// Context entries on one side of a match.
+pub const CONTEXT_ENTRIES_MAX: u32 = 1000;
+/// Length of an `x-request-id` that is taken over from the client.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+
+// ---- Streams ----
+
+/// Concurrent streams, unless the configuration says otherwise.
+pub const STREAMS_MAX_DEFAULT: u32 = 1024;
+/// Concurrent streams of one client, unless the configuration says otherwise.
+pub const STREAMS_PER_CLIENT_DEFAULT: u32 = 64;
+/// Longest time that one poll of a stream may work before it lets others run.
+pub const POLL_WORK_MAX: Duration = Duration::from_micros(500);
+/// How long after its deadline a stream that is not being read may live before its connection is closed.
+pub const DEADLINE_GRACE: Duration = Duration::from_secs(5);
+/// How long streams have to end after a drain began, before their connections are closed.
+pub const DRAIN_MAX: Duration = Duration::from_secs(8);
+/// How long a connection may stop reading, unless the configuration says otherwise.
+pub const STALL_MAX_DEFAULT: Duration = Duration::from_secs(3600);
+/// A following batch stream without anything to say sends a heartbeat this often.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+/// Bytes of entries in one batch, unless the request says otherwise.
+pub const BATCH_BYTES_DEFAULT: usize = 64 * KIB;
+/// Most bytes of entries that a request may ask for in one batch.
+pub const BATCH_BYTES_MAX: usize = MIB;
+
+// ---- Connections ----
+
+/// Open connections.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// Concurrent HTTP/2 streams on one connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 128;
+/// Time for the TLS handshake, for the HTTP/2 preface and for HTTP/1 headers, each.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// Resets that a client may provoke by its own protocol errors before the connection is closed (MadeYouReset).
+pub const LOCAL_ERROR_RESETS_MAX: usize = 1024;
+/// Resets of streams that a client may leave pending before the connection is closed (Rapid Reset).
+pub const PENDING_RESETS_MAX: usize = 64;
+/// Bytes of request headers.
+pub const HEADER_BYTES_MAX: u32 = 16 * KIB as u32;
+/// Idle time after which the kernel probes a connection.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// Time between the kernel's probes.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Unanswered probes after which a connection is dead.
+pub const KEEPALIVE_PROBES: u32 = 4;
+/// How often all connections are looked at for dead peers and stalled readers.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// A peer whose kernel has acknowledged nothing for so long is gone: window probes back off to 120 s.
+pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(180);
+
+// ---- Watching ----
+
+/// Wake-ups of one file are at least this far apart; the first after quiet goes out at once.
+pub const WAKE_INTERVAL: Duration = Duration::from_millis(1);
+/// A segment that ended at the head serves a reader that comes this late, though the head has moved on.
+pub const OPEN_SEGMENT_AGE_MAX: Duration = Duration::from_millis(2);
+/// Every file that a subscriber waits on is looked at this often, whatever the events say.
+pub const RECHECK_EVERY: Duration = Duration::from_secs(5);
+/// Files that no event covers are looked at this often while somebody waits on them.
+pub const POLL_EVERY: Duration = Duration::from_millis(250);
+/// Directories and files are compared with the globs this often, whatever the events say.
+pub const RESCAN_EVERY: Duration = Duration::from_secs(30);
+/// An unterminated last line is finished when its file has been quiet this long and nobody can write to it.
+pub const FINISHED_AFTER: Duration = Duration::from_secs(5);
+/// A record that may go on is sent provisionally after this much quiet.
+pub const PROVISIONAL_AFTER: Duration = Duration::from_secs(1);
+/// Deleted files kept open for subscribers that lag.
+pub const HELD_FILES_MAX: usize = 64;
+/// How long a deleted file is kept open for a subscriber that lags.
+pub const HELD_AGE_MAX: Duration = Duration::from_secs(600);
+/// Bytes of deleted files kept open for subscribers that lag.
+pub const HELD_BYTES_MAX: u64 = 1 << 30;
+
+const _: () = assert!(SEGMENT_BYTES < GRID_BYTES as usize);
+const _: () = assert!(CURSOR_TAIL_BYTES <= CURSOR_HEAD_BYTES);
+const _: () = assert!(LINE_BYTES_DEFAULT <= LINE_BYTES_MAX);
+const _: () = assert!(LINE_BYTES_MAX < ENTRY_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX < CLIENT_MESSAGE_BYTES);
+const _: () = assert!(BATCH_BYTES_DEFAULT <= BATCH_BYTES_MAX);
+const _: () = assert!(STREAM_CURSOR_BYTES_CHEAP <= TRAILER_CURSOR_BYTES_MAX);
+const _: () = assert!(WAKE_INTERVAL.as_nanos() <= OPEN_SEGMENT_AGE_MAX.as_nanos());
+const _: () = assert!(DRAIN_MAX.as_secs() < 10);
