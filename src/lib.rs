@@ -3,6 +3,10 @@
 //! The rooms and the arrows between them are drawn in `ARCHITECTURE.md`.
 
 pub mod entry;
+pub mod file;
 pub mod limits;
 pub mod parse;
 pub mod proto;
+mod sync;
+pub mod telemetry;
+pub mod watch;

@@ -128,6 +128,14 @@ pub const RECHECK_EVERY: Duration = Duration::from_secs(5);
 pub const POLL_EVERY: Duration = Duration::from_millis(250);
 /// Directories and files are compared with the globs this often, whatever the events say.
 pub const RESCAN_EVERY: Duration = Duration::from_secs(30);
+/// The same where some directories have no events.
+pub const BLIND_RESCAN_EVERY: Duration = Duration::from_secs(1);
+/// Looks at everything are at least this far apart.
+pub const RESCAN_PAUSE: Duration = Duration::from_millis(50);
+/// Changed names that are remembered one by one; more mean a look at everything.
+pub const RESCAN_PATHS_MAX: usize = 4096;
+/// Looks at files that may wait for a disk at the same time.
+pub const BLOCKING_CHECKS_MAX: usize = 4;
 /// An unterminated last line is finished when its file has been quiet this long and nobody can write to it.
 pub const FINISHED_AFTER: Duration = Duration::from_secs(5);
 /// A record that may go on is sent provisionally after this much quiet.

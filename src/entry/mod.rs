@@ -2,6 +2,8 @@
 //!
 //! Nothing here reads a file, a clock or a configuration.
 
+pub mod cursor;
+pub mod encode;
 pub mod severity;
 
 pub use severity::{LevelRange, Severity};

@@ -1,0 +1,431 @@
+//! Cells: whole records from an offset to the next line of the grid, read once and split.
+//!
+//! A cell starts anywhere (at a record's start) and ends at the first record start at or past the next multiple of
+//! [`GRID_BYTES`], or at the head. Readers that started anywhere therefore share all cells from the next grid line on.
+//! A line longer than the limit is read to its newline, but only as many bytes are kept as the limit allows.
+
+use std::{fmt, io, sync::Arc, sync::OnceLock};
+
+use memchr::{memchr, memchr_iter};
+
+use super::ReadAt;
+use crate::{
+    entry::{
+        Nanos, Offset, Severity,
+        cursor::{HeadHash, TailHash},
+        flag,
+    },
+    limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES, GRID_BYTES, LOOK_BACK_BYTES},
+    parse::{self, Context, Rules},
+};
+
+/// Read beyond the grid line at once, in the hope that the last record ends there.
+const SLACK_BYTES: u64 = 4096;
+/// A time without a year may be this much later than its file's modification time, for clocks that disagree.
+const LATEST_SLACK_NANOS: i64 = 86_400 * 1_000_000_000;
+
+/// One record in a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Index of its first byte in [`Cell::bytes`].
+    at: u32,
+    /// Its bytes kept, without the terminator.
+    len: u32,
+    /// Sum of [`flag`]s that splitting tells.
+    pub flags: u32,
+}
+
+/// What parsing tells of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Its own time, or the one that stands in for it.
+    pub time: Nanos,
+    /// Its severity.
+    pub severity: Severity,
+    /// Whether `time` stands in: [`flag::TIME_NOT_FROM_LINE`].
+    pub borrowed_time: bool,
+}
+
+/// The last timed record before an offset, within [`LOOK_BACK_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Carry {
+    from: Offset,
+    time: Nanos,
+}
+
+/// The end of a record of which not all bytes are kept.
+#[derive(Clone, Copy, Debug)]
+struct CutEnd {
+    /// Hash of the bytes before the end.
+    tail: TailHash,
+    /// Whether CR LF terminates it.
+    crlf: bool,
+}
+
+/// What a cell is to be read from and by which rules.
+#[derive(Clone, Debug)]
+pub struct Plan<'a> {
+    /// Where the first record starts.
+    pub start: Offset,
+    /// End of the last whole record; nothing is read past it.
+    pub head: Offset,
+    /// The beginning of the file: at least `min(CONTEXT_BYTES, head)` bytes.
+    pub beginning: Arc<[u8]>,
+    /// How the source is parsed.
+    pub rules: &'a Arc<Rules>,
+    /// Bytes kept of one record.
+    pub line_max: usize,
+    /// The file's modification time.
+    pub mtime: Nanos,
+}
+
+/// Whole records that follow each other in a file.
+#[derive(Debug)]
+pub struct Cell {
+    start: Offset,
+    end: Offset,
+    /// Offset of the first byte of `bytes`; up to [`CURSOR_TAIL_BYTES`] before `start`.
+    base: Offset,
+    bytes: Vec<u8>,
+    records: Vec<Record>,
+    start_tail: TailHash,
+    /// What is remembered of the last record's end where the record is longer than what is kept of it.
+    cut: Option<CutEnd>,
+    open: bool,
+    beginning: Arc<[u8]>,
+    rules: Arc<Rules>,
+    mtime: Nanos,
+    carry: Option<Carry>,
+    metas: OnceLock<Box<[Meta]>>,
+}
+
+/// Why no cell could be read.
+#[derive(Debug)]
+pub enum CellError {
+    /// The kernel, or the decoder of a compressed file, says so.
+    Io(Offset, io::Error),
+    /// The file does not hold whole records up to the head any more: it was truncated or rewritten.
+    Changed(Offset),
+}
+
+impl fmt::Display for CellError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(offset, error) => write!(f, "reading at {}: {error}", offset.0),
+            Self::Changed(offset) => write!(f, "the file changed behind {}", offset.0),
+        }
+    }
+}
+
+impl std::error::Error for CellError {}
+
+impl Cell {
+    /// Reads the cell at `plan.start`, which must lie before `plan.head`.
+    ///
+    /// # Errors
+    /// [`CellError::Io`] with `WouldBlock` from a reader that must not wait; [`CellError::Changed`] when the promised
+    /// bytes are not there.
+    pub fn read(reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>) -> Result<Self, CellError> {
+        let before = plan.start.0.min(CURSOR_TAIL_BYTES);
+        let grid = Offset((plan.start.0 / GRID_BYTES + 1) * GRID_BYTES);
+        let base = Offset(plan.start.0 - before);
+        let want = grid.after(SLACK_BYTES).min(plan.head).since(base) as usize;
+        let mut bytes = vec![0; want];
+        let got = reader.fill_at(&mut bytes, base).map_err(|error| CellError::Io(base, error))?;
+        if got < want {
+            return Err(CellError::Changed(base.after(got as u64)));
+        }
+        let start_tail = TailHash::of(&bytes[..before as usize]);
+        let mut cell = Self {
+            start: plan.start,
+            end: plan.start,
+            base,
+            bytes,
+            records: Vec::new(),
+            start_tail,
+            cut: None,
+            open: false,
+            beginning: plan.beginning.clone(),
+            rules: plan.rules.clone(),
+            mtime: plan.mtime,
+            carry: None,
+            metas: OnceLock::new(),
+        };
+        cell.complete_last_record(reader, plan, grid)?;
+        cell.split(before as usize, plan.line_max);
+        cell.open = cell.end == plan.head && cell.end < grid;
+        cell.carry = cell.look_back(reader).map_err(|error| CellError::Io(base, error))?;
+        Ok(cell)
+    }
+
+    /// Where its first record starts.
+    pub fn start(&self) -> Offset {
+        self.start
+    }
+
+    /// Where the record after its last one starts.
+    pub fn end(&self) -> Offset {
+        self.end
+    }
+
+    /// Whether it ended at the head, short of the grid line: later readers may want a longer one.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is no record in it.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The records in order.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Index of the first record that starts at or after `offset`.
+    pub fn index_at(&self, offset: Offset) -> usize {
+        self.records.partition_point(|record| self.base.after(record.at.into()) < offset)
+    }
+
+    /// The bytes of a record, without terminator.
+    pub fn bytes_of(&self, record: &Record) -> &[u8] {
+        &self.bytes[record.at as usize..][..record.len as usize]
+    }
+
+    /// Where the record at `index` starts.
+    pub fn start_of(&self, index: usize) -> Offset {
+        self.records.get(index).map_or(self.end, |record| self.base.after(record.at.into()))
+    }
+
+    /// Where the record after the one at `index` starts.
+    pub fn end_of(&self, index: usize) -> Offset {
+        self.start_of(index + 1)
+    }
+
+    /// Hash of the bytes before its start.
+    pub fn start_tail(&self) -> TailHash {
+        self.start_tail
+    }
+
+    /// Hash of the bytes before the end of the record at `index`.
+    pub fn tail_after(&self, index: usize) -> TailHash {
+        match self.cut {
+            Some(cut) if index + 1 == self.records.len() => cut.tail,
+            _ => TailHash::of(&self.bytes[..self.end_of(index).since(self.base) as usize]),
+        }
+    }
+
+    /// Hash of the file's beginning, for a cursor at `offset` in or at the end of this cell.
+    pub fn head_hash(&self, offset: Offset) -> HeadHash {
+        HeadHash::of(&self.beginning, offset)
+    }
+
+    /// Whether cursors from `offset` on all carry the same [`head_hash`](Self::head_hash).
+    pub fn head_hash_is_settled(offset: Offset) -> bool {
+        offset.0 >= CURSOR_HEAD_BYTES
+    }
+
+    /// How the file's source is parsed.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// What the beginning of the file tells about a record that starts at `offset`.
+    pub fn context_at(&self, offset: Offset) -> Context {
+        let known = offset.0.min(CONTEXT_BYTES as u64).min(self.beginning.len() as u64) as usize;
+        Context::new(&self.rules, &self.beginning[..known], Nanos(self.mtime.0.saturating_add(LATEST_SLACK_NANOS)))
+    }
+
+    /// Severity and time of every record, parsed the first time that anybody asks.
+    pub fn metas(&self) -> &[Meta] {
+        self.metas.get_or_init(|| self.parse())
+    }
+
+    /// Bytes of memory that it holds.
+    pub fn weight(&self) -> usize {
+        self.bytes.capacity() + self.records.capacity() * (size_of::<Record>() + size_of::<Meta>()) + size_of::<Self>()
+    }
+
+    /// Reads on until the record that holds the last byte before the grid line is terminated.
+    fn complete_last_record(
+        &mut self,
+        reader: &(impl ReadAt + ?Sized),
+        plan: &Plan<'_>,
+        grid: Offset,
+    ) -> Result<(), CellError> {
+        let last = grid.min(plan.head).since(self.base) as usize - 1;
+        if let Some(found) = memchr(b'\n', &self.bytes[last..]) {
+            self.bytes.truncate(last + found + 1);
+            self.end = self.base.after(self.bytes.len() as u64);
+            return Ok(());
+        }
+        let first = (plan.start.since(self.base)) as usize;
+        let begin = memchr::memrchr(b'\n', &self.bytes[first..]).map_or(first, |found| first + found + 1);
+        let mut rest = LongLine { kept_max: begin + plan.line_max + 2, seen: self.base.after(self.bytes.len() as u64) };
+        self.cut = rest.read_to_newline(reader, &mut self.bytes, plan.head)?;
+        self.end = rest.seen;
+        Ok(())
+    }
+
+    /// Lists the records of the bytes from `from` on, which end with a newline unless the last record is a long one.
+    fn split(&mut self, from: usize, line_max: usize) {
+        let data = &self.bytes[from..];
+        self.records.reserve(data.len() / 100 + 1);
+        let mut at = 0;
+        for newline in memchr_iter(b'\n', data) {
+            self.records.push(record(&data[at..newline], from + at, line_max));
+            at = newline + 1;
+        }
+        if let Some(cut) = self.cut {
+            let flags = flag::TRUNCATED | if cut.crlf { flag::CRLF } else { 0 };
+            let len = floor_char(&data[at..][..line_max]);
+            self.records.push(Record { at: index(from + at), len: index(len), flags });
+        }
+        self.bytes.shrink_to_fit();
+    }
+
+    /// Finds the time that stands in for the first record's when it has none of its own.
+    fn look_back(&self, reader: &(impl ReadAt + ?Sized)) -> io::Result<Option<Carry>> {
+        let Some(first) = self.records.first() else { return Ok(None) };
+        if self.start == Offset::ZERO
+            || parse::parse(&self.rules, &self.context_at(self.start), self.bytes_of(first)).time.is_some()
+        {
+            return Ok(None);
+        }
+        // One byte more, to see whether a record starts right at the bound.
+        let from = Offset(self.start.0.saturating_sub(LOOK_BACK_BYTES + 1));
+        let mut bytes = vec![0; self.start.since(from) as usize];
+        let got = reader.fill_at(&mut bytes, from)?;
+        bytes.truncate(got);
+        let begin = if from == Offset::ZERO { 0 } else { memchr(b'\n', &bytes).map_or(got, |found| found + 1) };
+        let mut end = got;
+        while begin < end {
+            // Only a cursor after an unterminated piece has anything but a newline before it.
+            let text_end = if bytes[end - 1] == b'\n' { end - 1 } else { end };
+            let line_start = memchr::memrchr(b'\n', &bytes[begin..text_end]).map_or(begin, |found| begin + found + 1);
+            let offset = from.after(line_start as u64);
+            let line = record(&bytes[line_start..text_end], line_start, usize::MAX);
+            let text = &bytes[line_start..line_start + line.len as usize];
+            if let Some(time) = parse::parse(&self.rules, &self.context_at(offset), text).time {
+                return Ok(Some(Carry { from: offset, time }));
+            }
+            end = line_start;
+        }
+        Ok(None)
+    }
+
+    fn parse(&self) -> Box<[Meta]> {
+        let mut carry = self.carry;
+        let mut context = None;
+        let metas = self.records.iter().enumerate().map(|(index, record)| {
+            let at = self.start_of(index);
+            // Up to the end of the context window each record sees a longer beginning; after it all see the same.
+            let settled = at.0 >= CONTEXT_BYTES as u64;
+            let context = match &mut context {
+                Some(context) if settled => context,
+                slot => slot.insert(self.context_at(at)),
+            };
+            let parsed = parse::parse(&self.rules, context, self.bytes_of(record));
+            match (parsed.time, carry) {
+                (Some(time), _) => {
+                    carry = Some(Carry { from: at, time });
+                    Meta { time, severity: parsed.severity, borrowed_time: false }
+                }
+                (None, Some(Carry { from, time })) if at.since(from) <= LOOK_BACK_BYTES => {
+                    Meta { time, severity: parsed.severity, borrowed_time: true }
+                }
+                (None, _) => Meta { time: self.mtime, severity: parsed.severity, borrowed_time: true },
+            }
+        });
+        metas.collect()
+    }
+}
+
+/// Reads the rest of a line that may be longer than what is kept of it.
+struct LongLine {
+    /// Bytes that the buffer may hold at most.
+    kept_max: usize,
+    /// The place up to which the line was read.
+    seen: Offset,
+}
+
+impl LongLine {
+    /// Appends to `kept` up to the newline or the limit; then only looks for the newline.
+    ///
+    /// Returns what has to be remembered of the line's end when its bytes are not all kept.
+    fn read_to_newline(
+        &mut self,
+        reader: &(impl ReadAt + ?Sized),
+        kept: &mut Vec<u8>,
+        head: Offset,
+    ) -> Result<Option<CutEnd>, CellError> {
+        let mut block = vec![0; GRID_BYTES as usize];
+        let mut window: Vec<u8> = kept[kept.len().saturating_sub(CURSOR_TAIL_BYTES as usize)..].to_vec();
+        let mut dropped = false;
+        loop {
+            let want = head.since(self.seen).min(block.len() as u64) as usize;
+            let got = reader.fill_at(&mut block[..want], self.seen).map_err(|error| CellError::Io(self.seen, error))?;
+            if got == 0 {
+                return Err(CellError::Changed(self.seen));
+            }
+            let found = memchr(b'\n', &block[..got]);
+            let part = &block[..found.map_or(got, |index| index + 1)];
+            let room = self.kept_max.saturating_sub(kept.len()).min(part.len());
+            kept.extend_from_slice(&part[..room]);
+            dropped |= room < part.len();
+            window.extend_from_slice(part);
+            window.drain(..window.len().saturating_sub(CURSOR_TAIL_BYTES as usize));
+            self.seen = self.seen.after(part.len() as u64);
+            if found.is_some() {
+                let crlf = window.ends_with(b"\r\n");
+                return Ok(dropped.then(|| CutEnd { tail: TailHash::of(&window), crlf }));
+            }
+        }
+    }
+}
+
+/// The record of one line, given without its newline.
+fn record(line: &[u8], at: usize, line_max: usize) -> Record {
+    let (len, mut flags) = match line {
+        [.., b'\r'] => (line.len() - 1, flag::CRLF),
+        _ => (line.len(), 0),
+    };
+    let len = if len > line_max {
+        flags |= flag::TRUNCATED;
+        floor_char(&line[..line_max])
+    } else {
+        len
+    };
+    Record { at: index(at), len: index(len), flags }
+}
+
+/// A place in a cell's buffer, which holds one grid step and one record.
+fn index(value: usize) -> u32 {
+    u32::try_from(value).expect("a cell's buffer is far below 4 GiB")
+}
+
+/// The length of `bytes` without an incomplete UTF-8 sequence at its end.
+fn floor_char(bytes: &[u8]) -> usize {
+    let tail = &bytes[bytes.len().saturating_sub(3)..];
+    match std::str::from_utf8(tail) {
+        Err(error) if error.error_len().is_none() => bytes.len() - tail.len() + error.valid_up_to(),
+        // The window may have begun in the middle of a character: look again from the next one.
+        Err(_) => tail.iter().rposition(|byte| *byte >= 0xc0).map_or(bytes.len(), |last| {
+            let from = bytes.len() - tail.len() + last;
+            match std::str::from_utf8(&bytes[from..]) {
+                Err(error) if error.error_len().is_none() => from,
+                _ => bytes.len(),
+            }
+        }),
+        Ok(_) => bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

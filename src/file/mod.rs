@@ -1,0 +1,13 @@
+//! Files as bytes at offsets: who a file is, reading it, and splitting what was read into records.
+//!
+//! Everything is positional and blocking; whoever calls decides on which thread. This room keeps no state of its own
+//! and knows nothing of subscribers, caches or wake-ups.
+
+pub mod cell;
+pub mod identity;
+pub mod lines;
+pub mod read;
+
+pub use cell::{Cell, CellError};
+pub use identity::{Identity, Stat};
+pub use read::{Blocking, Cached, ReadAt};

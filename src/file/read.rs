@@ -1,0 +1,68 @@
+//! Positional reading, in two manners: only what the page cache has, or whatever it takes.
+
+use std::{fs::File, io, os::unix::fs::FileExt};
+
+use rustix::io::{Errno, ReadWriteFlags};
+
+use crate::entry::Offset;
+
+/// Something with bytes at offsets: a plain file, or what a compressed one holds.
+pub trait ReadAt {
+    /// Reads some bytes at `offset` into `buf`; 0 at the end.
+    ///
+    /// # Errors
+    /// `WouldBlock` from a reader that must not wait; else what the kernel or the decoder says.
+    fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize>;
+
+    /// Reads at `offset` until `buf` is full or the end is reached; returns how many bytes.
+    ///
+    /// # Errors
+    /// As [`read_at`](Self::read_at); a part that would have to be waited for fails the whole, so that what is cut
+    /// from it never depends on what the page cache happened to hold.
+    fn fill_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match self.read_at(&mut buf[filled..], offset.after(filled as u64)) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// Reads what the page cache has, and fails with `WouldBlock` rather than wait for a disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Cached<'f>(pub &'f File);
+
+impl ReadAt for Cached<'_> {
+    fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
+        match rustix::io::preadv2(self.0, &mut [io::IoSliceMut::new(buf)], offset.0, ReadWriteFlags::NOWAIT) {
+            Ok(count) => Ok(count),
+            // Some file systems cannot tell in advance whether a read waits.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Reads whatever it takes; only for threads that may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocking<'f>(pub &'f File);
+
+impl ReadAt for Blocking<'_> {
+    fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
+        FileExt::read_at(self.0, buf, offset.0)
+    }
+}
+
+impl ReadAt for [u8] {
+    fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
+        let from = usize::try_from(offset.0).unwrap_or(usize::MAX).min(self.len());
+        let count = buf.len().min(self.len() - from);
+        buf[..count].copy_from_slice(&self[from..from + count]);
+        Ok(count)
+    }
+}

@@ -1,0 +1,282 @@
+//! JSON objects, read in one pass without building a tree.
+//!
+//! What is not well formed is read as far as it goes: a line that was cut in the middle still has its level.
+
+use super::{
+    time::{self, Zone},
+    words,
+};
+use crate::entry::{Nanos, Severity};
+
+/// Depth to which nested objects are looked into; deeper ones are passed over as one value.
+const DEPTH_MAX: usize = 16;
+
+/// A value as it stands in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'j> {
+    /// Between its quotes, escapes as written.
+    String(&'j [u8]),
+    /// A number, `true`, `false` or `null`, as written.
+    Bare(&'j [u8]),
+    /// `{…}` or `[…]`, as written (to the end of the text when it is never closed).
+    Nested(&'j [u8]),
+}
+
+/// The members of one object, in order, as far as it is well formed.
+#[derive(Clone, Debug)]
+pub struct Members<'j> {
+    rest: &'j [u8],
+}
+
+impl<'j> Members<'j> {
+    /// The members of the object that begins `text`; none when it is no object.
+    pub fn of(text: &'j [u8]) -> Self {
+        Self { rest: text.strip_prefix(b"{").unwrap_or_default() }
+    }
+}
+
+impl<'j> Iterator for Members<'j> {
+    type Item = (&'j [u8], Value<'j>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut rest = skip_space(self.rest);
+        if let [b',', more @ ..] = rest {
+            rest = skip_space(more);
+        }
+        let [b'"', rest @ ..] = rest else { return self.stop() };
+        let Some(end) = string_end(rest) else { return self.stop() };
+        let (key, rest) = (&rest[..end], skip_space(&rest[end + 1..]));
+        let [b':', rest @ ..] = rest else { return self.stop() };
+        let rest = skip_space(rest);
+        let (value, len) = match rest {
+            [b'"', inner @ ..] => match string_end(inner) {
+                Some(end) => (Value::String(&inner[..end]), end + 2),
+                None => (Value::String(inner), rest.len()),
+            },
+            [b'{' | b'[', ..] => {
+                let len = nested_len(rest);
+                (Value::Nested(&rest[..len]), len)
+            }
+            _ => {
+                let len =
+                    rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | 0..=b' ')).unwrap_or(rest.len());
+                if len == 0 {
+                    return self.stop();
+                }
+                (Value::Bare(&rest[..len]), len)
+            }
+        };
+        self.rest = &rest[len..];
+        Some((key, value))
+    }
+}
+
+impl<'j> Members<'j> {
+    fn stop(&mut self) -> Option<(&'j [u8], Value<'j>)> {
+        self.rest = &[];
+        None
+    }
+}
+
+#[inline]
+fn skip_space(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [0..=b' ', ..] => bytes.trim_ascii_start(),
+        _ => bytes,
+    }
+}
+
+/// Where the string that begins `bytes` (after its opening quote) ends: the index of its closing quote.
+#[inline]
+pub fn string_end(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+/// The length of the object or array that begins `bytes`; all of it when it is never closed.
+fn nested_len(bytes: &[u8]) -> usize {
+    let mut depth = 0usize;
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            b'"' => match string_end(&bytes[at + 1..]) {
+                Some(end) => at += end + 1,
+                None => return bytes.len(),
+            },
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// What an object states: severity and time, by the usual keys.
+pub fn read(text: &[u8], zone: &Zone) -> (Option<Severity>, Option<Nanos>) {
+    let mut found = Found { severity: None, moment: None };
+    found.look_into(text, zone, 0);
+    (found.severity.map(|(_, severity)| severity), found.moment.map(|(_, moment)| moment))
+}
+
+/// The best statements so far, each with the rank of the key it stands under; 0 is the best.
+struct Found {
+    severity: Option<(u8, Severity)>,
+    moment: Option<(u8, Nanos)>,
+}
+
+impl Found {
+    fn look_into(&mut self, text: &[u8], zone: &Zone, depth: usize) {
+        for (key, value) in Members::of(text) {
+            match value {
+                Value::String(text) | Value::Bare(text) => self.weigh(key, text, zone),
+                Value::Nested(inner) if depth < DEPTH_MAX && holds_severity_or_time(key) => {
+                    self.look_into(inner, zone, depth + 1);
+                }
+                Value::Nested(_) => {}
+            }
+            if let (Some((0, _)), Some((0, _))) = (self.severity, self.moment) {
+                return;
+            }
+        }
+    }
+
+    #[inline]
+    fn weigh(&mut self, key: &[u8], text: &[u8], zone: &Zone) {
+        if let Some(rank) = severity_rank(key)
+            && self.severity.is_none_or(|(best, _)| rank < best)
+            && let Some(severity) = severity_of(key, text)
+        {
+            self.severity = Some((rank, severity));
+        } else if let Some(rank) = time_rank(key)
+            && self.moment.is_none_or(|(best, _)| rank < best)
+            && let Some(moment) = time::value(text, zone)
+        {
+            self.moment = Some((rank, moment));
+        }
+    }
+}
+
+/// Keys under which an object may hold severity or time: ECS's `log.level`, MongoDB's `t.$date`.
+fn holds_severity_or_time(key: &[u8]) -> bool {
+    matches!(key, b"log" | b"t" | b"syslog" | b"severity" | b"level" | b"fields" | b"timestamp" | b"time" | b"record")
+}
+
+/// How well a key names the severity, 0 being the best; none when it does not.
+#[inline]
+pub fn severity_rank(key: &[u8]) -> Option<u8> {
+    Some(match key.len() {
+        1 if matches!(key[0], b'l' | b's' | b'L') => 2,
+        2 if key == b"@l" => 0,
+        3 if key.eq_ignore_ascii_case(b"lvl") || key.eq_ignore_ascii_case(b"sev") => 0,
+        5 if key.eq_ignore_ascii_case(b"level") => 0,
+        6 if key == b"_level" || key == b"@level" => 0,
+        7 if key == b"levelno" => 3,
+        8 if key.eq_ignore_ascii_case(b"severity") => 0,
+        8 if key.eq_ignore_ascii_case(b"loglevel") => 0,
+        8 if key.eq_ignore_ascii_case(b"priority") => 2,
+        9 if key.eq_ignore_ascii_case(b"log.level") || key.eq_ignore_ascii_case(b"log_level") => 0,
+        9 if key.eq_ignore_ascii_case(b"levelname") => 0,
+        10 if key == b"level_name" => 0,
+        11 if key == b"level_value" => 3,
+        12 if key.eq_ignore_ascii_case(b"severityText") => 0,
+        13 if key.eq_ignore_ascii_case(b"severity_text") => 0,
+        14 if key.eq_ignore_ascii_case(b"severityNumber") => 1,
+        15 if key.eq_ignore_ascii_case(b"severity_number") => 1,
+        15 if key == b"syslog_severity" => 2,
+        _ => return None,
+    })
+}
+
+/// The severity that `text` states under `key`: a word, a letter or a number.
+pub fn severity_of(key: &[u8], text: &[u8]) -> Option<Severity> {
+    if !text.first().is_some_and(u8::is_ascii_digit) {
+        return words::stated(text);
+    }
+    let (number, len) = time::number_up_to(text, 6)?;
+    if len != text.len() {
+        return None;
+    }
+    match key {
+        b"levelno" if number >= 10 => words::level_number(number + 10),
+        _ if key.len() >= 14 && key.ends_with(b"umber") => words::otel(number),
+        _ => words::level_number(number),
+    }
+}
+
+/// How well a key names the time, 0 being the best; none when it does not.
+#[inline]
+pub fn time_rank(key: &[u8]) -> Option<u8> {
+    Some(match key {
+        b"time" | b"ts" | b"timestamp" | b"@timestamp" | b"@t" | b"Time" | b"Timestamp" => 0,
+        b"t" | b"$date" | b"T" | b"asctime" | b"datetime" | b"dateTime" | b"date" | b"@time" => 1,
+        b"timeUnixNano" | b"TimeUnixNano" | b"time_unix_nano" | b"eventTime" | b"event_time" | b"time_iso8601" => 1,
+        b"_SOURCE_REALTIME_TIMESTAMP" | b"timeMillis" | b"logTime" | b"log_time" | b"time_local" | b"msec" => 2,
+        b"__REALTIME_TIMESTAMP" | b"observedTimeUnixNano" | b"observed_time_unix_nano" | b"ObservedTimestamp" => 3,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(text: &str) -> Option<Severity> {
+        read(text.as_bytes(), &Zone::utc()).0
+    }
+
+    #[test]
+    fn members_come_in_order_and_end_where_the_text_is_no_object() {
+        let text = br#" {"a":1}"#;
+        assert_eq!(Members::of(text).count(), 0);
+        let text = br#"{ "a" : 1 ,"b":"x\"y" ,"c":{"d":[1,"]}"]},"e":null} tail"#;
+        let found: Vec<_> = Members::of(text).collect();
+        let expected: Vec<(&[u8], Value<'_>)> = vec![
+            (b"a", Value::Bare(b"1")),
+            (b"b", Value::String(br#"x\"y"#)),
+            (b"c", Value::Nested(br#"{"d":[1,"]}"]}"#)),
+            (b"e", Value::Bare(b"null")),
+        ];
+        assert_eq!(found, expected);
+        for broken in ["{", "{\"", "{\"a", "{\"a\"", "{\"a\":", "{a:1}", "{\"a\":,\"b\":1}", "{\"a\\", "{]}"] {
+            assert_eq!(Members::of(broken.as_bytes()).count(), 0, "{broken}");
+        }
+    }
+
+    #[test]
+    fn levels_are_words_letters_and_numbers() {
+        for (text, expected) in [
+            (r#"{"level":"error","msg":"x"}"#, Some(Severity::Error)),
+            (r#"{"msg":"\"level\":\"error\"","level":"info"}"#, Some(Severity::Info)),
+            (r#"{"level":30,"time":1795168800123}"#, Some(Severity::Info)),
+            (r#"{"version":"1.1","level":3}"#, Some(Severity::Error)),
+            (r#"{"SeverityNumber":13}"#, Some(Severity::Warn)),
+            (r#"{"log":{"level":"WARN"}}"#, Some(Severity::Warn)),
+            (r#"{"s":"I","c":"NETWORK"}"#, Some(Severity::Info)),
+            (r#"{"level":200,"level_name":"INFO"}"#, Some(Severity::Info)),
+            (r#"{"context":{"level":"error"}}"#, None),
+            (r#"{"msg":"error"}"#, None),
+            (r#"{"level":"error","msg":"cut in the mid"#, Some(Severity::Error)),
+        ] {
+            assert_eq!(level(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_ends() {
+        let text = format!("{}{}", r#"{"log":"#.repeat(100_000), "1");
+        assert_eq!(level(&text), None);
+    }
+}

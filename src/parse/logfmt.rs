@@ -1,0 +1,112 @@
+//! `key=value` pairs, the value bare or in quotes with backslash escapes.
+
+use super::{json, time};
+use crate::{
+    entry::{Nanos, Severity},
+    parse::time::Zone,
+};
+
+/// One pair: its key, its value as written (without quotes), and whether quotes stood around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair<'l> {
+    /// The key; never empty, without `=`, space or quote.
+    pub key: &'l [u8],
+    /// What follows the `=`; escapes are as written.
+    pub value: &'l [u8],
+    /// Whether the value stood in quotes, so that escapes in it mean something.
+    pub quoted: bool,
+}
+
+/// The pairs of a line, in order; words that are no pair are passed over.
+#[derive(Clone, Debug)]
+pub struct Pairs<'l> {
+    rest: &'l [u8],
+}
+
+impl<'l> Pairs<'l> {
+    /// The pairs of `line`.
+    pub fn of(line: &'l [u8]) -> Self {
+        Self { rest: line }
+    }
+}
+
+impl<'l> Iterator for Pairs<'l> {
+    type Item = Pair<'l>;
+
+    fn next(&mut self) -> Option<Pair<'l>> {
+        loop {
+            let start = self.rest.iter().position(|&byte| byte > b' ')?;
+            let rest = &self.rest[start..];
+            let end = rest.iter().position(|&byte| byte <= b' ' || byte == b'=' || byte == b'"').unwrap_or(rest.len());
+            if end == 0 || rest.get(end) != Some(&b'=') {
+                // A word, or a quote out of place: on behind it.
+                self.rest = &rest[(end + usize::from(rest.get(end).is_some())).max(1)..];
+                continue;
+            }
+            let (key, value) = (&rest[..end], &rest[end + 1..]);
+            if let [b'"', inner @ ..] = value {
+                let close = json::string_end(inner).unwrap_or(inner.len());
+                self.rest = inner.get(close + 1..).unwrap_or_default();
+                return Some(Pair { key, value: &inner[..close], quoted: true });
+            }
+            let close = value.iter().position(|&byte| byte <= b' ').unwrap_or(value.len());
+            self.rest = &value[close..];
+            return Some(Pair { key, value: &value[..close], quoted: false });
+        }
+    }
+}
+
+/// Whether `line` begins with `key=`.
+pub fn begins(line: &[u8]) -> bool {
+    let key = line.iter().take(48).take_while(|byte| byte.is_ascii_alphanumeric() || b"_.-@/".contains(byte)).count();
+    key > 0 && line[0].is_ascii_alphabetic() | matches!(line[0], b'_' | b'@') && line.get(key) == Some(&b'=')
+}
+
+/// What the pairs of `line` state: severity and time, by the usual keys.
+pub fn read(line: &[u8], zone: &Zone) -> (Option<Severity>, Option<Nanos>) {
+    let mut severity: Option<(u8, Severity)> = None;
+    let mut moment: Option<(u8, Nanos)> = None;
+    for pair in Pairs::of(line) {
+        if let Some(rank) = json::severity_rank(pair.key)
+            && severity.is_none_or(|(best, _)| rank < best)
+            && let Some(found) = json::severity_of(pair.key, pair.value)
+        {
+            severity = Some((rank, found));
+        } else if let Some(rank) = json::time_rank(pair.key)
+            && moment.is_none_or(|(best, _)| rank < best)
+            && let Some(found) = time::value(pair.value, zone)
+        {
+            moment = Some((rank, found));
+        }
+        if let (Some((0, _)), Some((0, _))) = (severity, moment) {
+            break;
+        }
+    }
+    (severity.map(|(_, found)| found), moment.map(|(_, found)| found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(line: &str) -> Vec<(String, String, bool)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Pairs::of(line.as_bytes()).map(|pair| (text(pair.key), text(pair.value), pair.quoted)).collect()
+    }
+
+    #[test]
+    fn pairs_are_found_between_words_and_rubbish() {
+        let expected = [("a", "1", false), ("b", r#"x \"y\" z"#, true), ("c", "", false), ("d", "e=f", false)];
+        let expected: Vec<_> = expected.iter().map(|&(k, v, q)| (k.to_owned(), v.to_owned(), q)).collect();
+        assert_eq!(pairs(r#"a=1 word b="x \"y\" z" "loose" c= d=e=f"#), expected);
+        assert_eq!(pairs(r#"= == " "" =x"#), []);
+        assert_eq!(pairs("k=\"open"), [("k".to_owned(), "open".to_owned(), true)]);
+    }
+
+    #[test]
+    fn the_usual_keys_tell_severity_and_time() {
+        let line = br#"time="2026-11-20T10:00:00Z" msg="level=error in text" level=warning"#;
+        assert_eq!(read(line, &Zone::utc()), (Some(Severity::Warn), Some(Nanos(1_795_168_800_000_000_000))));
+        assert_eq!(read(b"msg=\"no error found\" err=none", &Zone::utc()), (None, None));
+    }
+}

@@ -1,0 +1,172 @@
+//! Times as lines state them, and the moments they mean.
+//!
+//! A reader of one layout takes bytes and gives a [`Stamp`] and how many bytes it took; [`Stamp::moment`] makes a moment
+//! of it with what the source and the file add: the zone for times that name none.
+
+pub mod calendar;
+pub mod epoch;
+pub mod iso;
+pub mod zone;
+
+pub use zone::{Zone, ZoneError};
+
+use crate::entry::Nanos;
+
+/// A time as a line states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Seconds since the epoch, the civil time taken for UTC.
+    pub civil: i64,
+    /// Nanoseconds of the second, less than 1e9.
+    pub nanos: u32,
+    /// Where that civil time is meant.
+    pub place: Place,
+}
+
+/// Where a civil time is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The line names no zone: the source's.
+    Unsaid,
+    /// So many seconds east of UTC.
+    East(i32),
+}
+
+impl Stamp {
+    /// The moment meant; none when an entry could not carry it (0 and everything before, and beyond the year 2261).
+    pub fn moment(self, zone: &Zone) -> Option<Nanos> {
+        let second = match self.place {
+            Place::East(east) => self.civil - i64::from(east),
+            Place::Unsaid => zone.moment(self.civil),
+        };
+        moment(second, self.nanos)
+    }
+}
+
+/// The moment `nanos` after `second` of the epoch, unless an entry could not carry it.
+pub fn moment(second: i64, nanos: u32) -> Option<Nanos> {
+    let moment = second.checked_mul(1_000_000_000)?.checked_add(i64::from(nanos))?;
+    (moment > 0).then_some(Nanos(moment))
+}
+
+/// The time that begins `bytes`, in whatever layout, and its length.
+#[inline]
+pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
+    iso::read(bytes)
+}
+
+/// The moment that the value of a time key means: a date and clock, or a number since the epoch.
+pub fn value(text: &[u8], zone: &Zone) -> Option<Nanos> {
+    match read(text) {
+        Some((stamp, _)) => stamp.moment(zone),
+        None => epoch::read(text),
+    }
+}
+
+/// The number that `digits` write; none when one of them is no digit. At most nine digits are ever asked for.
+#[inline]
+pub fn number<const N: usize>(digits: [u8; N]) -> Option<u32> {
+    let mut value = 0u32;
+    let mut wrong = false;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        wrong |= digit > 9;
+        value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
+    }
+    (!wrong).then_some(value)
+}
+
+/// The unsigned number at the beginning of `bytes`, of 1 to `most` digits (at most nine), and its length; none when
+/// more digits follow.
+#[inline]
+pub fn number_up_to(bytes: &[u8], most: usize) -> Option<(u32, usize)> {
+    let mut value = 0u32;
+    let mut len = 0;
+    while let Some(digit) = bytes.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
+        if len == most {
+            return None;
+        }
+        value = value * 10 + u32::from(digit);
+        len += 1;
+    }
+    (len > 0).then_some((value, len))
+}
+
+/// Reads a fraction of a second, `.` or `,` and digits: nanoseconds (further digits are dropped) and its length, both 0
+/// when there is none.
+#[inline]
+pub fn fraction(bytes: &[u8]) -> (u32, usize) {
+    let [b'.' | b',', first, ..] = bytes else { return (0, 0) };
+    if !first.is_ascii_digit() {
+        return (0, 0);
+    }
+    let mut nanos = 0u32;
+    let mut unit = 100_000_000u32;
+    let mut len = 1;
+    while let Some(digit) = bytes.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
+        nanos += u32::from(digit) * unit;
+        unit /= 10;
+        len += 1;
+    }
+    (nanos, len)
+}
+
+/// Reads `HH:MM:SS` with an optional fraction: seconds of the day, nanoseconds, length. A leap second is the first
+/// second of the next minute.
+#[inline]
+pub fn clock(bytes: &[u8]) -> Option<(u32, u32, usize)> {
+    let [h1, h2, b':', m1, m2, b':', s1, s2, ref rest @ ..] = *bytes else { return None };
+    if rest.first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    let seconds = calendar::seconds_of_day(number([h1, h2])?, number([m1, m2])?, number([s1, s2])?)?;
+    let (nanos, len) = fraction(rest);
+    Some((seconds, nanos, 8 + len))
+}
+
+/// Reads what may follow a clock and name its zone: `Z`, `+01:00`, `+0100`, `+01`, also after a space (then only whole
+/// offsets and known names), and `[Europe/Berlin]` after an offset. The length is 0 when nothing does.
+#[inline]
+pub fn place(bytes: &[u8]) -> (Place, usize) {
+    match *bytes {
+        [b'Z' | b'z', ref rest @ ..] if !rest.first().is_some_and(u8::is_ascii_alphanumeric) => (Place::East(0), 1),
+        [b'+' | b'-', ..] => match offset(bytes) {
+            Some((east, len)) => (Place::East(east), len + annotation(&bytes[len..])),
+            None => (Place::Unsaid, 0),
+        },
+        [b' ', b'+' | b'-', ..] => match offset(&bytes[1..]) {
+            Some((east, len)) if len >= 5 => (Place::East(east), 1 + len),
+            Some(_) | None => (Place::Unsaid, 0),
+        },
+        [b' ', b'A'..=b'Z', ..] => match zone::abbreviation(&bytes[1..]) {
+            Some((place, len)) => (place, 1 + len),
+            None => (Place::Unsaid, 0),
+        },
+        _ => (Place::Unsaid, 0),
+    }
+}
+
+/// Reads `+01:00`, `+0100` or `+01` (either sign): seconds east of UTC and the length.
+fn offset(bytes: &[u8]) -> Option<(i32, usize)> {
+    let (hours, minutes, len) = match *bytes {
+        [_, h1, h2, b':', m1, m2, ..] => (number([h1, h2])?, number([m1, m2])?, 6),
+        [_, h1, h2, m1, m2, ..] if m1.is_ascii_digit() => (number([h1, h2])?, number([m1, m2])?, 5),
+        [_, h1, h2, ..] => (number([h1, h2])?, 0, 3),
+        _ => return None,
+    };
+    if hours > 18 || minutes > 59 || bytes.get(len).is_some_and(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    let east = (hours * 3600 + minutes * 60) as i32;
+    Some((if bytes[0] == b'-' { -east } else { east }, len))
+}
+
+/// The length of an RFC 9557 annotation, `[Europe/Berlin]`, which repeats for people what the offset has said.
+fn annotation(bytes: &[u8]) -> usize {
+    let [b'[', first, ..] = bytes else { return 0 };
+    let name = bytes.len().min(48);
+    match bytes[..name].iter().position(|&byte| byte == b']') {
+        Some(end) if first.is_ascii_alphabetic() && bytes[..end].contains(&b'/') => end + 1,
+        Some(_) | None => 0,
+    }
+}

@@ -1,0 +1,11 @@
+//! The locks of the wake-up path and the cache: the standard library's, or loom's when a model check runs.
+
+#[cfg(loom)]
+pub use loom::sync::{Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub use std::sync::{Mutex, MutexGuard};
+
+/// Locks, whether or not a thread panicked with the lock held: every critical section leaves its data whole.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,314 @@
+//! The catalogue: which files the configured sources have now, kept true by looking, and who is interested in them.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fs, io,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+};
+
+use super::{
+    interest::Interest,
+    logfile::{LogFile, Role, Source},
+    pattern::{self, Expansion},
+    reconcile::{Change, Known, Seen, Thing, Trouble},
+};
+use crate::{
+    file::Stat,
+    sync::{Mutex, lock},
+    telemetry::{SourceLabel, Telemetry},
+};
+
+/// Which files somebody wants to be woken for.
+type Wanted = Arc<dyn Fn(&LogFile) -> bool + Send + Sync>;
+
+/// The files of all sources.
+pub struct Catalogue {
+    sources: Vec<Arc<Source>>,
+    known: Mutex<Known>,
+    /// Every path whose events concern a file: its own, and every hop of a symbolic link.
+    routes: Mutex<HashMap<PathBuf, Arc<LogFile>>>,
+    dirs: Mutex<BTreeSet<PathBuf>>,
+    /// Directories that events do not cover, and why.
+    uncovered: Mutex<HashMap<PathBuf, String>>,
+    interests: Mutex<HashMap<String, (Weak<Interest>, Wanted)>>,
+    telemetry: Arc<Telemetry>,
+}
+
+/// What to look at.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Everything that the patterns of the sources can match.
+    All,
+    /// These paths only.
+    Paths(HashSet<PathBuf>),
+}
+
+impl Catalogue {
+    /// The catalogue of `sources`, still empty.
+    pub fn new(sources: Vec<Arc<Source>>, telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            sources,
+            known: Mutex::new(Known::default()),
+            routes: Mutex::default(),
+            dirs: Mutex::default(),
+            uncovered: Mutex::default(),
+            interests: Mutex::default(),
+            telemetry,
+        }
+    }
+
+    /// The sources in the order of the configuration.
+    pub fn sources(&self) -> &[Arc<Source>] {
+        &self.sources
+    }
+
+    /// Every file that is known.
+    pub fn files(&self) -> Vec<Arc<LogFile>> {
+        lock(&self.known).files().cloned().collect()
+    }
+
+    /// Paths that match but cannot be read as files.
+    pub fn troubles(&self) -> Vec<(PathBuf, Trouble)> {
+        let known = lock(&self.known);
+        known.troubles().iter().map(|(path, trouble)| (path.clone(), trouble.clone())).collect()
+    }
+
+    /// The directories in which changes matter, as of the last full look.
+    pub fn dirs(&self) -> BTreeSet<PathBuf> {
+        lock(&self.dirs).clone()
+    }
+
+    /// Says which directories events do not cover, and why.
+    pub fn set_uncovered(&self, uncovered: HashMap<PathBuf, String>) {
+        *lock(&self.uncovered) = uncovered;
+        self.refresh_routes();
+    }
+
+    /// Whether there are directories that events do not cover.
+    pub fn is_partly_blind(&self) -> bool {
+        !lock(&self.uncovered).is_empty()
+    }
+
+    /// The file that events at `path` concern.
+    pub fn route(&self, path: &Path) -> Option<Arc<LogFile>> {
+        lock(&self.routes).get(path).cloned()
+    }
+
+    /// Whether something that is no file yet is known at `path`.
+    pub fn is_troubled(&self, path: &Path) -> bool {
+        lock(&self.known).troubles().contains_key(path)
+    }
+
+    /// Whether a file at `path` would be one of a source's logs.
+    pub fn claims(&self, path: &Path) -> bool {
+        self.sources.iter().any(|source| source.claims(path))
+    }
+
+    /// The interest in the files that `wanted` names; everybody with the same `key` shares it.
+    pub fn interest(&self, key: &str, wanted: impl Fn(&LogFile) -> bool + Send + Sync + 'static) -> Arc<Interest> {
+        let mut interests = lock(&self.interests);
+        if let Some(interest) = interests.get(key).and_then(|(interest, _)| interest.upgrade()) {
+            return interest;
+        }
+        interests.retain(|_, (interest, _)| interest.strong_count() > 0);
+        let wanted: Wanted = Arc::new(wanted);
+        let interest = Interest::new(self.wanted_members(&wanted));
+        join(&interest);
+        interests.insert(key.to_owned(), (Arc::downgrade(&interest), wanted));
+        interest
+    }
+
+    /// Every interest that somebody still holds.
+    pub fn interests(&self) -> Vec<Arc<Interest>> {
+        lock(&self.interests).values().filter_map(|(interest, _)| interest.upgrade()).collect()
+    }
+
+    /// Looks at the file system and takes in what changed. May wait for disks.
+    ///
+    /// Returns the files that joined or lost their place, so that they can be looked at first.
+    pub fn scan(&self, scope: &Scope) -> Vec<Arc<LogFile>> {
+        let seen = match scope {
+            Scope::All => self.look_at_all(),
+            Scope::Paths(paths) => paths.iter().filter_map(|path| self.look_at(path)).collect(),
+        };
+        // What an old file holds at this moment is what comes before its successor.
+        for seen in &seen {
+            let displaced = lock(&self.known).at(&seen.path).cloned();
+            if let Some(file) = displaced
+                && !matches!(&seen.thing, Thing::File(stat) if stat.identity == file.identity)
+                && file.is_waited_on()
+                && let Err(error) = file.check_blocking()
+            {
+                tracing::debug!(path = %seen.path.display(), %error, "cannot look at a displaced file");
+            }
+        }
+        let changes = lock(&self.known).take_in(seen);
+        if changes.is_empty() && !matches!(scope, Scope::All) {
+            return Vec::new();
+        }
+        self.refresh_routes();
+        self.refresh_interests();
+        changes.into_iter().filter_map(|change| self.told(change)).collect()
+    }
+
+    /// Forgets files that no name leads to and that nobody waits for or reads.
+    pub fn prune(&self) {
+        self.refresh_interests();
+        let mut known = lock(&self.known);
+        // Two references are the catalogue's own: by number and by identity.
+        let unused = |file: &&Arc<LogFile>| file.role() == Role::Gone && Arc::strong_count(file) <= 2;
+        let gone: Vec<_> = known.files().filter(unused).cloned().collect();
+        gone.iter().for_each(|file| known.forget(file));
+    }
+
+    /// Closes the files that nobody waits for.
+    pub fn close_unused(&self) {
+        for file in self.files().iter().filter(|file| file.opened().is_some() && !file.is_waited_on()) {
+            file.close();
+        }
+    }
+
+    /// Sets the gauges that count files.
+    pub fn measure(&self) {
+        let files = self.files();
+        self.telemetry.open_files.set(files.iter().filter(|file| file.opened().is_some()).count() as i64);
+        for source in &self.sources {
+            let count = files.iter().filter(|file| Arc::ptr_eq(&file.log.source, source)).count();
+            self.telemetry.files.get_or_create(&SourceLabel { source: source.name.clone() }).set(count as i64);
+        }
+    }
+
+    fn look_at_all(&self) -> Vec<Seen> {
+        let (mut all, mut taken) = (Expansion::default(), Vec::new());
+        for source in &self.sources {
+            let mut found = Expansion { dirs: std::mem::take(&mut all.dirs), ..Expansion::default() };
+            source.patterns.iter().for_each(|pattern| pattern.expand(&mut found));
+            for (dir, error) in &found.errors {
+                tracing::warn!(source = source.name, dir = %dir.display(), %error, "cannot list a directory");
+            }
+            all.dirs = std::mem::take(&mut found.dirs);
+            for path in found.paths {
+                if !source.excludes(&path) && all.paths.insert(path.clone()) {
+                    taken.push((source.clone(), path));
+                }
+            }
+        }
+        let before: Vec<PathBuf> = lock(&self.known).paths().cloned().collect();
+        let vanished = before.into_iter().filter(|path| !all.paths.contains(path)).collect::<Vec<_>>();
+        let mut seen: Vec<Seen> = taken.into_iter().map(|(source, path)| see(source, path)).collect();
+        seen.extend(vanished.iter().filter_map(|path| self.look_at(path)));
+        for seen in &seen {
+            for hop in pattern::hops(&seen.path) {
+                all.dirs.insert(pattern::existing_ancestor(&hop));
+            }
+        }
+        *lock(&self.dirs) = all.dirs;
+        seen
+    }
+
+    fn look_at(&self, path: &Path) -> Option<Seen> {
+        let claimed = self.sources.iter().find(|source| source.claims(path)).cloned();
+        // A file may lie where no pattern reaches, moved there; then only its own absence is news.
+        let source = claimed.or_else(|| lock(&self.known).at(path).map(|file| file.log.source.clone()))?;
+        Some(see(source, path.to_path_buf()))
+    }
+
+    fn refresh_routes(&self) {
+        let files = self.files();
+        let mut routes = HashMap::with_capacity(files.len());
+        for file in files {
+            if file.role() == Role::Gone {
+                continue;
+            }
+            let mut route = pattern::hops(&file.path());
+            route.push(file.path());
+            file.set_blind(self.why_blind(&route));
+            routes.extend(route.into_iter().map(|path| (path, file.clone())));
+        }
+        *lock(&self.routes) = routes;
+    }
+
+    /// Why events do not tell of every change of the file that these paths lead to, if so.
+    fn why_blind(&self, route: &[PathBuf]) -> Option<String> {
+        let uncovered = lock(&self.uncovered);
+        let dirs = lock(&self.dirs);
+        route.iter().find_map(|path| {
+            let dir = path.parent()?;
+            match uncovered.get(dir) {
+                Some(why) => Some(why.clone()),
+                None => (!dirs.contains(dir)).then(|| format!("{} is not watched", dir.display())),
+            }
+        })
+    }
+
+    fn refresh_interests(&self) {
+        let interests: Vec<_> = {
+            let interests = lock(&self.interests);
+            interests.values().filter_map(|(interest, wanted)| Some((interest.upgrade()?, wanted.clone()))).collect()
+        };
+        for (interest, wanted) in interests {
+            let members = self.wanted_members(&wanted);
+            let same = |before: &[Arc<LogFile>]| {
+                before.len() == members.len() && before.iter().zip(&members).all(|(a, b)| Arc::ptr_eq(a, b))
+            };
+            if !same(&interest.members()) {
+                interest.set_members(members);
+                join(&interest);
+            }
+        }
+    }
+
+    fn wanted_members(&self, wanted: &Wanted) -> Vec<Arc<LogFile>> {
+        lock(&self.known).files().filter(|file| wanted(file)).cloned().collect()
+    }
+
+    fn told(&self, change: Change) -> Option<Arc<LogFile>> {
+        match change {
+            Change::Added(file) => {
+                tracing::info!(source = file.log.source.name, path = %file.path().display(), "file found");
+                Some(file)
+            }
+            Change::Displaced(file) => {
+                let (source, role) = (&file.log.source.name, file.role());
+                tracing::info!(source, path = %file.log.path.display(), now = ?role, "file left its path");
+                Some(file)
+            }
+            Change::Troubled(path, trouble) => {
+                tracing::warn!(source = trouble.source, path = %path.display(), why = trouble.why, "not read");
+                None
+            }
+        }
+    }
+}
+
+fn join(interest: &Arc<Interest>) {
+    for file in interest.members().iter() {
+        file.add_interest(interest);
+    }
+}
+
+/// Looks at what lies at a path.
+fn see(source: Arc<Source>, path: PathBuf) -> Seen {
+    let thing = match Stat::of_path(&path) {
+        Ok(stat) if stat.regular => Thing::File(stat),
+        Ok(_) => Thing::Trouble(format!("is {}, no regular file", kind_of(&path))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(&path) {
+            Ok(_) => Thing::Trouble("is a symbolic link that leads nowhere".to_owned()),
+            Err(_) => Thing::Nothing,
+        },
+        Err(error) => Thing::Trouble(error.to_string()),
+    };
+    Seen { path, source, thing }
+}
+
+fn kind_of(path: &Path) -> &'static str {
+    match fs::metadata(path).map(|meta| meta.file_type()) {
+        Ok(kind) if kind.is_dir() => "a directory",
+        Ok(kind) if kind.is_fifo() => "a FIFO",
+        Ok(kind) if kind.is_socket() => "a socket",
+        Ok(kind) if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "something else",
+    }
+}

@@ -1,0 +1,317 @@
+//! The watcher's thread: turns file events into hints, and looks at the file system when names may have changed.
+//!
+//! `notify` calls back on a thread of its own, which only sets marks. The thread here does what may wait for a disk:
+//! setting watches, listing directories, `stat`. It watches first and looks afterwards, so nothing falls between.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use notify::{
+    Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode, ModifyKind},
+};
+use tokio::sync::Notify;
+
+use super::{
+    catalogue::{Catalogue, Scope},
+    logfile::LogFile,
+};
+use crate::{
+    limits::{BLIND_RESCAN_EVERY, RESCAN_EVERY, RESCAN_PATHS_MAX, RESCAN_PAUSE},
+    sync::lock,
+    telemetry::{EventLabel, FileEvent, Telemetry},
+};
+
+/// Files and names that may have changed. Bounded: each file is in it once, names beyond a number mean everything.
+pub struct Hints {
+    dirty: Mutex<Vec<Arc<LogFile>>>,
+    /// Tells the pacer that `dirty` has something.
+    pub(super) files: Notify,
+    names: Mutex<Names>,
+    names_changed: Condvar,
+    /// Scans done, for those who wait for one.
+    scans: AtomicU64,
+    telemetry: Arc<Telemetry>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    paths: HashSet<PathBuf>,
+    everything: bool,
+    stop: bool,
+}
+
+impl Hints {
+    /// No hints yet.
+    pub fn new(telemetry: Arc<Telemetry>) -> Arc<Self> {
+        Arc::new(Self {
+            dirty: Mutex::default(),
+            files: Notify::new(),
+            names: Mutex::default(),
+            names_changed: Condvar::new(),
+            scans: AtomicU64::new(0),
+            telemetry,
+        })
+    }
+
+    /// Says that a file may have changed.
+    pub fn touch(&self, file: &Arc<LogFile>) {
+        if file.mark_dirty() {
+            lock(&self.dirty).push(file.clone());
+            self.files.notify_one();
+        }
+    }
+
+    /// Says that what lies at a path may be something else now.
+    pub fn rename(&self, path: PathBuf) {
+        let mut names = lock(&self.names);
+        if names.paths.len() < RESCAN_PATHS_MAX {
+            names.paths.insert(path);
+        } else {
+            names.everything = true;
+        }
+        drop(names);
+        self.names_changed.notify_one();
+    }
+
+    /// Says that anything may have changed.
+    pub fn rescan(&self) {
+        lock(&self.names).everything = true;
+        self.names_changed.notify_one();
+    }
+
+    /// Number of scans done so far: proof that the thread is alive.
+    pub fn scans(&self) -> u64 {
+        self.scans.load(Ordering::Relaxed)
+    }
+
+    /// The files that may have changed since the last call.
+    pub(super) fn take_files(&self) -> Vec<Arc<LogFile>> {
+        std::mem::take(&mut lock(&self.dirty))
+    }
+
+    fn stop(&self) {
+        lock(&self.names).stop = true;
+        self.names_changed.notify_one();
+    }
+
+    /// Waits for changed names, for at most `patience`; `None` when it is time to stop.
+    fn wait(&self, patience: Duration) -> Option<Option<Scope>> {
+        let names = lock(&self.names);
+        let quiet = |names: &mut Names| !names.stop && !names.everything && names.paths.is_empty();
+        let waited = self.names_changed.wait_timeout_while(names, patience, quiet);
+        let (mut names, timeout) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        if names.stop {
+            return None;
+        }
+        let names = std::mem::take(&mut *names);
+        Some(match (names.everything || timeout.timed_out(), names.paths.is_empty()) {
+            (true, _) => Some(Scope::All),
+            (false, false) => Some(Scope::Paths(names.paths)),
+            (false, true) => None,
+        })
+    }
+
+    fn count(&self, kind: FileEvent) {
+        self.telemetry.file_events.get_or_create(&EventLabel { kind }).inc();
+    }
+}
+
+/// The watcher; dropping it stops and joins its thread.
+pub struct Watching {
+    hints: Arc<Hints>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Watching {
+    /// Watches and looks at everything once, then goes on in a thread.
+    ///
+    /// # Errors
+    /// When the kernel has no more inotify instances or threads to give.
+    pub fn start(catalogue: Arc<Catalogue>, hints: Arc<Hints>) -> io::Result<Self> {
+        let handler = {
+            let (catalogue, hints) = (Arc::downgrade(&catalogue), hints.clone());
+            move |event: notify::Result<Event>| {
+                if let Some(catalogue) = catalogue.upgrade() {
+                    hint(&catalogue, &hints, event);
+                }
+            }
+        };
+        let watcher = match RecommendedWatcher::new(handler, Config::default()) {
+            Ok(watcher) => Some(watcher),
+            Err(error) => {
+                hints.count(FileEvent::WatchFailed);
+                tracing::warn!(%error, "no file events: every file is polled");
+                None
+            }
+        };
+        let mut eyes =
+            Eyes { catalogue, hints: hints.clone(), watcher, watched: BTreeSet::new(), blind: HashMap::new() };
+        eyes.look(&Scope::All);
+        let thread = thread::Builder::new().name("watch".into()).spawn(move || eyes.run())?;
+        Ok(Self { hints, thread: Some(thread) })
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.hints.stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the watcher's thread panicked");
+        }
+    }
+}
+
+/// What the thread owns.
+struct Eyes {
+    catalogue: Arc<Catalogue>,
+    hints: Arc<Hints>,
+    watcher: Option<RecommendedWatcher>,
+    watched: BTreeSet<PathBuf>,
+    blind: HashMap<PathBuf, String>,
+}
+
+impl Eyes {
+    fn run(mut self) {
+        let mut last_full = Instant::now();
+        loop {
+            let every = if self.catalogue.is_partly_blind() { BLIND_RESCAN_EVERY } else { RESCAN_EVERY };
+            let Some(scope) = self.hints.wait(every.saturating_sub(last_full.elapsed())) else { return };
+            let Some(scope) = scope else { continue };
+            if matches!(scope, Scope::All) {
+                // A directory full of changes must not be listed over and over.
+                if last_full.elapsed() < RESCAN_PAUSE {
+                    thread::park_timeout(RESCAN_PAUSE - last_full.elapsed());
+                }
+                last_full = Instant::now();
+            }
+            self.look(&scope);
+        }
+    }
+
+    fn look(&mut self, scope: &Scope) {
+        let mut changed = self.catalogue.scan(scope);
+        // Watches first, then looking: a directory that was not watched until now is looked at again.
+        while matches!(scope, Scope::All) && self.rewatch() {
+            changed.extend(self.catalogue.scan(&Scope::All));
+        }
+        self.catalogue.prune();
+        changed.iter().for_each(|file| self.hints.touch(file));
+        self.hints.scans.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Sets and removes watches so that they fit the catalogue; whether a directory is watched that was not before.
+    fn rewatch(&mut self) -> bool {
+        let wanted = self.catalogue.dirs();
+        let mut blind = HashMap::new();
+        let mut news = false;
+        for dir in self.watched.iter().filter(|dir| !wanted.contains(*dir)) {
+            if let Some(watcher) = &mut self.watcher
+                && let Err(error) = watcher.unwatch(dir)
+            {
+                // The kernel removes the watch of a deleted directory itself.
+                tracing::debug!(dir = %dir.display(), %error, "cannot stop watching");
+            }
+        }
+        self.watched.retain(|dir| wanted.contains(dir));
+        for dir in wanted {
+            if let Some(why) = events_missing(&dir) {
+                blind.insert(dir, why);
+            } else if !self.watched.contains(&dir) {
+                match self.watch(&dir) {
+                    Ok(()) => news |= self.watched.insert(dir),
+                    Err(why) => {
+                        blind.insert(dir, why);
+                    }
+                }
+            }
+        }
+        if blind != self.blind {
+            for (dir, why) in blind.iter().filter(|(dir, _)| !self.blind.contains_key(*dir)) {
+                self.hints.count(FileEvent::WatchFailed);
+                tracing::warn!(dir = %dir.display(), why, "polled instead of watched");
+            }
+            self.blind = blind.clone();
+        }
+        self.catalogue.set_uncovered(blind);
+        news
+    }
+
+    fn watch(&mut self, dir: &Path) -> Result<(), String> {
+        let Some(watcher) = &mut self.watcher else { return Err("no file events on this system".to_owned()) };
+        watcher.watch(dir, RecursiveMode::NonRecursive).map_err(|error| match error.kind {
+            ErrorKind::MaxFilesWatch => "the limit fs.inotify.max_user_watches is reached".to_owned(),
+            _ => error.to_string(),
+        })
+    }
+}
+
+/// Why the kernel does not tell of changes on this directory's file system, if so.
+fn events_missing(dir: &Path) -> Option<String> {
+    // From linux/magic.h and the file systems' own headers.
+    const SILENT: [(u32, &str); 8] = [
+        (0x6969, "NFS"),
+        (0xff53_4d42, "CIFS"),
+        (0xfe53_4d42, "SMB2"),
+        (0x6573_5546, "FUSE"),
+        (0x0102_1997, "9p"),
+        (0x5346_414f, "AFS"),
+        (0x00c3_6400, "Ceph"),
+        (0x9fa0, "proc"),
+    ];
+    let kind = rustix::fs::statfs(dir).ok()?.f_type as u32;
+    let (_, name) = SILENT.iter().find(|(magic, _)| *magic == kind)?;
+    Some(format!("{name} tells of no changes made elsewhere"))
+}
+
+/// What an event means. Called on `notify`'s thread: sets marks and never waits for anybody.
+fn hint(catalogue: &Catalogue, hints: &Hints, event: notify::Result<Event>) {
+    let event = match event {
+        Ok(event) => event,
+        Err(error) => {
+            hints.count(FileEvent::WatchFailed);
+            tracing::warn!(%error, "watching failed: everything is looked at again");
+            return hints.rescan();
+        }
+    };
+    if event.need_rescan() {
+        hints.count(FileEvent::Overflow);
+        tracing::warn!("file events were lost: everything is looked at again");
+        catalogue.files().iter().for_each(|file| hints.touch(file));
+        return hints.rescan();
+    }
+    let names_changed = match event.kind {
+        // Our own opening and closing is none of our business.
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(ModifyKind::Data(_)) => false,
+        EventKind::Access(_) => return,
+        // Permissions may have changed, or the number of links.
+        EventKind::Modify(ModifyKind::Metadata(_)) => event.paths.iter().any(|path| catalogue.is_troubled(path)),
+        _ => true,
+    };
+    hints.count(if names_changed { FileEvent::Renamed } else { FileEvent::Modified });
+    for path in event.paths {
+        let file = catalogue.route(&path);
+        if let Some(file) = &file {
+            hints.touch(file);
+        }
+        if !names_changed {
+            continue;
+        }
+        if catalogue.dirs().contains(&path) || path.is_dir() {
+            hints.rescan();
+        } else if file.is_some() || catalogue.claims(&path) {
+            hints.rename(path);
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! One physical file of a log: who it is, how far it is written, and who waits for more.
+
+use std::{
+    fmt,
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use super::{
+    interest::Interest,
+    pattern::{self, NameGlob, Pattern},
+};
+use crate::{
+    entry::{Nanos, Offset, cursor::Lineage, encode::FilePart},
+    file::{Identity, ReadAt, Stat, identity, lines},
+    limits::CONTEXT_BYTES,
+    parse::Rules,
+    sync::{Mutex, lock},
+};
+
+/// A file's number, unique while the daemon runs; never used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub u64);
+
+/// A configured source, compiled.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Which paths are its live logs.
+    pub patterns: Vec<Pattern>,
+    /// Live paths that are not, although they match.
+    pub exclude: Vec<NameGlob>,
+    /// How its records are parsed.
+    pub rules: Arc<Rules>,
+    /// Bytes kept of one line.
+    pub line_max: usize,
+    /// Added to the fields of every entry.
+    pub labels: Vec<(String, String)>,
+}
+
+impl Source {
+    /// Whether `path` is one of its live logs, if it exists.
+    pub fn claims(&self, path: &Path) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(path)) && !self.excludes(path)
+    }
+
+    /// Whether the live path is kept out.
+    pub fn excludes(&self, path: &Path) -> bool {
+        self.exclude.iter().any(|glob| glob.matches(path))
+    }
+}
+
+/// A log: a live path of a source, and all files that were ever behind it.
+#[derive(Debug)]
+pub struct Log {
+    /// The source.
+    pub source: Arc<Source>,
+    /// The live path.
+    pub path: PathBuf,
+    /// The two as cursors carry them.
+    pub lineage: Lineage,
+    /// The two as entries carry them.
+    pub part: FilePart,
+}
+
+impl Log {
+    /// The log at `path` in `source`.
+    pub fn new(source: Arc<Source>, path: PathBuf) -> Self {
+        let bytes = pattern::bytes(&path);
+        let (lineage, part) = (Lineage::of(&source.name, bytes), FilePart::new(&source.name, bytes));
+        Self { source, path, lineage, part }
+    }
+}
+
+/// What a file is to its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It lies at the live path.
+    Live,
+    /// It was the live file; another took its place.
+    Rotated,
+    /// No name leads to it any more that this daemon knows of.
+    Gone,
+}
+
+/// How far a file is written, as readers may rely on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Counts the times that the content began anew; what is cached under another generation is void.
+    pub generation: u32,
+    /// End of the last whole record.
+    pub head: Offset,
+    /// Size when last looked at.
+    pub size: Offset,
+    /// Modification time when last looked at.
+    pub mtime: Nanos,
+    /// Whether nothing more will come, so that an unterminated last record may be sent.
+    pub finished: bool,
+}
+
+/// What looking at a file brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Nothing that readers need to know.
+    Same,
+    /// The head moved on.
+    Grown,
+    /// The content began anew.
+    Truncated,
+}
+
+/// One physical file.
+pub struct LogFile {
+    /// Its number.
+    pub id: FileId,
+    /// The log it belongs to.
+    pub log: Arc<Log>,
+    /// Who it is.
+    pub identity: Identity,
+    /// When it was made, where known.
+    pub btime: Option<Nanos>,
+    /// Its size when it was first seen: where those begin who only want what is new and could not read it then.
+    pub first_size: Offset,
+    /// The file that it took over from, and how far that one was written then.
+    pub predecessor: Option<(Weak<LogFile>, Offset)>,
+    place: Mutex<Place>,
+    state: Mutex<State>,
+    handle: Mutex<Option<Arc<File>>>,
+    beginning: Mutex<(u32, Arc<[u8]>)>,
+    interests: Mutex<Vec<Weak<Interest>>>,
+    dirty: AtomicBool,
+}
+
+/// Where a file lies and what it is there.
+#[derive(Clone, Debug)]
+struct Place {
+    path: PathBuf,
+    role: Role,
+    /// Why events do not tell of its changes, if they don't.
+    blind: Option<String>,
+}
+
+#[derive(Debug)]
+struct State {
+    published: Published,
+    /// No newline lies between the head and here.
+    scanned: Offset,
+    /// When the last change was seen, for the delivery histogram.
+    changed_at: Option<Instant>,
+    /// The last error on it.
+    trouble: Option<String>,
+}
+
+impl LogFile {
+    /// A file that has just been seen at `path`.
+    pub fn new(
+        id: FileId,
+        log: Arc<Log>,
+        path: PathBuf,
+        stat: &Stat,
+        predecessor: Option<(Weak<Self>, Offset)>,
+    ) -> Self {
+        let state = State { published: Published::default(), scanned: Offset::ZERO, changed_at: None, trouble: None };
+        Self {
+            id,
+            log,
+            identity: stat.identity,
+            btime: stat.btime,
+            first_size: stat.size,
+            predecessor,
+            place: Mutex::new(Place { path, role: Role::Live, blind: None }),
+            state: Mutex::new(state),
+            handle: Mutex::new(None),
+            beginning: Mutex::new((0, Arc::default())),
+            interests: Mutex::new(Vec::new()),
+            dirty: AtomicBool::new(false),
+        }
+    }
+
+    /// Where it lies now, or lay last.
+    pub fn path(&self) -> PathBuf {
+        lock(&self.place).path.clone()
+    }
+
+    /// What it is to its log now.
+    pub fn role(&self) -> Role {
+        lock(&self.place).role
+    }
+
+    /// Says where it lies now and what it is there.
+    pub fn moved(&self, path: Option<PathBuf>, role: Role) {
+        let mut place = lock(&self.place);
+        if let Some(path) = path {
+            place.path = path;
+        }
+        place.role = role;
+    }
+
+    /// Why events do not tell of its changes, so that it has to be polled, if they don't.
+    pub fn blind(&self) -> Option<String> {
+        lock(&self.place).blind.clone()
+    }
+
+    /// Says whether events tell of its changes.
+    pub fn set_blind(&self, why: Option<String>) {
+        lock(&self.place).blind = why;
+    }
+
+    /// How far it is written.
+    pub fn published(&self) -> Published {
+        lock(&self.state).published
+    }
+
+    /// When the change was seen that led to what is published.
+    pub fn changed_at(&self) -> Option<Instant> {
+        lock(&self.state).changed_at
+    }
+
+    /// The last error on it, if that still holds.
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.state).trouble.clone()
+    }
+
+    /// Remembers an error, or that there is none any more. Returns whether that is news.
+    pub fn set_trouble(&self, trouble: Option<String>) -> bool {
+        let mut state = lock(&self.state);
+        let news = state.trouble != trouble;
+        state.trouble = trouble;
+        news
+    }
+
+    /// The open file; opens it if it is not open yet. May wait for a disk unless it is open.
+    ///
+    /// # Errors
+    /// What the kernel says; `NotFound` also when another file lies at the path by now.
+    pub fn open(&self) -> io::Result<Arc<File>> {
+        let mut handle = lock(&self.handle);
+        if let Some(file) = &*handle {
+            return Ok(file.clone());
+        }
+        let path = self.path();
+        // Not to be stopped by a FIFO that took the path, nor to gain a terminal.
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&path)?;
+        if Stat::of_file(&file)?.identity != self.identity {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another file lies at the path now"));
+        }
+        let file = Arc::new(file);
+        *handle = Some(file.clone());
+        Ok(file)
+    }
+
+    /// The open file, if it is open.
+    pub fn opened(&self) -> Option<Arc<File>> {
+        lock(&self.handle).clone()
+    }
+
+    /// Closes it; whoever still reads keeps it open until done.
+    pub fn close(&self) {
+        *lock(&self.handle) = None;
+    }
+
+    /// Looks how far it is written by now. `reader` reads the file whose size and modification time are given.
+    ///
+    /// # Errors
+    /// As the reader; then nothing changed here.
+    pub fn check(&self, reader: &impl ReadAt, size: Offset, mtime: Nanos, seen: Instant) -> io::Result<Checked> {
+        let (before, scanned) = {
+            let state = lock(&self.state);
+            (state.published, state.scanned)
+        };
+        if size == before.size && mtime == before.mtime {
+            return Ok(Checked::Same);
+        }
+        let truncated = size < before.size;
+        // A writer that fills what it reserved changes bytes behind the place where no newline was.
+        let from = match (truncated, size == before.size) {
+            (true, _) => Offset::ZERO,
+            (false, true) => before.head,
+            (false, false) => scanned.max(before.head),
+        };
+        let found = lines::last_line_end(reader, from, size)?;
+        let mut state = lock(&self.state);
+        if state.published.generation != before.generation || state.published.size > size && !truncated {
+            // Somebody else looked at the same time and saw more.
+            return Ok(Checked::Same);
+        }
+        let published = &mut state.published;
+        published.size = size;
+        published.mtime = mtime;
+        if truncated {
+            published.generation += 1;
+            published.head = Offset::ZERO;
+        }
+        if let Some(head) = found {
+            published.head = head;
+        }
+        let grown = published.head != before.head;
+        published.finished &= !grown && !truncated;
+        state.scanned = size;
+        if grown || truncated {
+            state.changed_at = Some(seen);
+        }
+        Ok(match (truncated, grown) {
+            (true, _) => Checked::Truncated,
+            (false, true) => Checked::Grown,
+            (false, false) => Checked::Same,
+        })
+    }
+
+    /// Looks how far it is written, waiting for the disk if need be; opens it first.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn check_blocking(&self) -> io::Result<Checked> {
+        let file = self.open()?;
+        let (size, mtime, _) = identity::size_and_mtime(&file)?;
+        self.check(&crate::file::Blocking(&file), size, mtime, Instant::now())
+    }
+
+    /// Says that the content is another than what was read at this generation, although the size did not tell.
+    pub fn rewritten(&self, generation: u32) -> bool {
+        let mut state = lock(&self.state);
+        if state.published.generation != generation {
+            return false;
+        }
+        state.published = Published { generation: generation + 1, ..Published::default() };
+        state.scanned = Offset::ZERO;
+        true
+    }
+
+    /// Says that nothing more will be written, or that something was after all.
+    pub fn set_finished(&self, finished: bool) -> bool {
+        let mut state = lock(&self.state);
+        let news = state.published.finished != finished;
+        state.published.finished = finished;
+        news
+    }
+
+    /// The first bytes of the file up to `upto`, as many as tell how to read it and what cursors carry.
+    ///
+    /// # Errors
+    /// As the reader.
+    pub fn beginning(&self, reader: &(impl ReadAt + ?Sized), now: &Published, upto: Offset) -> io::Result<Arc<[u8]>> {
+        let want = upto.0.min(CONTEXT_BYTES as u64) as usize;
+        {
+            let known = lock(&self.beginning);
+            if known.0 == now.generation && known.1.len() >= want {
+                return Ok(known.1.clone());
+            }
+        }
+        let mut bytes = vec![0; want];
+        let got = reader.fill_at(&mut bytes, Offset::ZERO)?;
+        bytes.truncate(got);
+        let bytes: Arc<[u8]> = bytes.into();
+        // What lies behind the head may still be written again.
+        if upto <= now.head {
+            *lock(&self.beginning) = (now.generation, bytes.clone());
+        }
+        Ok(bytes)
+    }
+
+    /// Marks it as changed; `true` when it was not marked yet and has to be queued.
+    pub fn mark_dirty(&self) -> bool {
+        !self.dirty.swap(true, Ordering::AcqRel)
+    }
+
+    /// Takes the mark away, before looking.
+    pub fn clear_dirty(&self) {
+        self.dirty.store(false, Ordering::Release);
+    }
+
+    /// Whether somebody waits for it.
+    pub fn is_waited_on(&self) -> bool {
+        lock(&self.interests).iter().any(|interest| interest.strong_count() > 0)
+    }
+
+    /// Adds somebody who waits for it.
+    pub fn add_interest(&self, interest: &Arc<Interest>) {
+        let mut interests = lock(&self.interests);
+        interests.retain(|known| known.strong_count() > 0);
+        if !interests.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(interest))) {
+            interests.push(Arc::downgrade(interest));
+        }
+    }
+
+    /// Wakes whoever waits for it.
+    pub fn wake(&self) {
+        let interests: Vec<_> = lock(&self.interests).iter().filter_map(Weak::upgrade).collect();
+        interests.iter().for_each(|interest| interest.mark(self.id));
+    }
+}
+
+impl fmt::Debug for LogFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LogFile({} {:?})", self.id.0, self.path())
+    }
+}

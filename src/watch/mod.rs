@@ -1,0 +1,17 @@
+//! Which files there are, which log each belongs to, how far each is written, and who is to be woken for it.
+//!
+//! The only user of `notify`. File events are hints: a lost one costs latency, a doubled one an `fstat`; what is true
+//! is what `stat` and reading say. This room never waits for a subscriber and knows none: it wakes whoever registered.
+
+pub mod catalogue;
+pub mod events;
+pub mod interest;
+pub mod logfile;
+pub mod pacer;
+pub mod pattern;
+mod reconcile;
+
+pub use catalogue::Catalogue;
+pub use interest::{Changes, Interest, Ticket};
+pub use logfile::{FileId, Log, LogFile, Published, Role};
+pub use pattern::{Pattern, PatternError};

@@ -1,0 +1,217 @@
+//! The pacer: one task that looks at files which may have changed, publishes their heads, and wakes who waits.
+//!
+//! The first change after quiet is published at once; a file that keeps changing is looked at once per
+//! [`WAKE_INTERVAL`], so that whole cells flow under load. A file that nobody waits on is not looked at.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, VecDeque},
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{task::JoinSet, time::sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    catalogue::Catalogue,
+    events::Hints,
+    logfile::{Checked, FileId, LogFile, Role},
+};
+use crate::{
+    file::{Cached, identity},
+    limits::{BLOCKING_CHECKS_MAX, FINISHED_AFTER, POLL_EVERY, RECHECK_EVERY, WAKE_INTERVAL},
+    telemetry::{SourceLabel, Telemetry},
+};
+
+/// The task's state.
+pub struct Pacer {
+    catalogue: Arc<Catalogue>,
+    hints: Arc<Hints>,
+    telemetry: Arc<Telemetry>,
+    /// When each file that changed lately was last looked at.
+    looked: HashMap<FileId, Instant>,
+    /// Files to look at again, by the time at which it is due.
+    due: BinaryHeap<Reverse<(Instant, u64, Due)>>,
+    order: u64,
+    /// Looks that wait for a disk, and those that wait for one of them to end.
+    blocking: JoinSet<(Arc<LogFile>, io::Result<Checked>)>,
+    queued: VecDeque<Arc<LogFile>>,
+}
+
+/// A file in the heap, which orders by time only.
+struct Due(Arc<LogFile>);
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.id.cmp(&other.0.id)
+    }
+}
+
+impl Pacer {
+    /// A pacer for the files of `catalogue`.
+    pub fn new(catalogue: Arc<Catalogue>, hints: Arc<Hints>, telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            catalogue,
+            hints,
+            telemetry,
+            looked: HashMap::new(),
+            due: BinaryHeap::new(),
+            order: 0,
+            blocking: JoinSet::new(),
+            queued: VecDeque::new(),
+        }
+    }
+
+    /// Runs until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut polls = tokio::time::interval(POLL_EVERY);
+        let mut rechecks = tokio::time::interval(RECHECK_EVERY);
+        loop {
+            let next = self.due.peek().map(|Reverse((at, ..))| *at);
+            let far = Instant::now() + Duration::from_secs(3600);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.hints.files.notified() => {}
+                () = sleep_until(next.unwrap_or(far).into()), if next.is_some() => {}
+                Some(done) = self.blocking.join_next() => self.blocking_done(done),
+                _ = polls.tick() => self.poll_blind(),
+                _ = rechecks.tick() => self.recheck(),
+            }
+            self.work();
+        }
+        self.blocking.shutdown().await;
+    }
+
+    fn work(&mut self) {
+        let now = Instant::now();
+        for file in self.hints.take_files() {
+            match self.looked.get(&file.id) {
+                // Still marked as dirty, so no hint will queue it a second time.
+                Some(last) if now < *last + WAKE_INTERVAL => self.delay(file, *last + WAKE_INTERVAL),
+                _ => self.look(file, now),
+            }
+        }
+        while self.due.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
+            if let Some(Reverse((.., Due(file)))) = self.due.pop() {
+                self.look(file, now);
+            }
+        }
+    }
+
+    fn delay(&mut self, file: Arc<LogFile>, until: Instant) {
+        self.order += 1;
+        self.due.push(Reverse((until, self.order, Due(file))));
+    }
+
+    fn look(&mut self, file: Arc<LogFile>, now: Instant) {
+        // Before looking: a change from here on is a new hint.
+        file.clear_dirty();
+        if !file.is_waited_on() {
+            return;
+        }
+        self.looked.insert(file.id, now);
+        let Some(handle) = file.opened() else { return self.look_blocking(file) };
+        let looked = identity::size_and_mtime(&handle)
+            .and_then(|(size, mtime, _)| file.check(&Cached(&handle), size, mtime, now));
+        match looked {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.look_blocking(file),
+            looked => self.looked_at(&file, looked),
+        }
+    }
+
+    fn look_blocking(&mut self, file: Arc<LogFile>) {
+        if self.blocking.len() >= BLOCKING_CHECKS_MAX {
+            self.queued.push_back(file);
+            return;
+        }
+        self.blocking.spawn_blocking(move || {
+            let looked = file.check_blocking();
+            (file, looked)
+        });
+    }
+
+    fn blocking_done(&mut self, done: Result<(Arc<LogFile>, io::Result<Checked>), tokio::task::JoinError>) {
+        match done {
+            Ok((file, looked)) => self.looked_at(&file, looked),
+            Err(error) => tracing::error!(%error, "looking at a file failed"),
+        }
+        if let Some(file) = self.queued.pop_front() {
+            self.look_blocking(file);
+        }
+    }
+
+    fn looked_at(&self, file: &Arc<LogFile>, looked: io::Result<Checked>) {
+        let source = &file.log.source.name;
+        match looked {
+            Ok(checked) => {
+                if file.set_trouble(None) {
+                    tracing::info!(source, path = %file.path().display(), "readable again");
+                }
+                match checked {
+                    Checked::Same => {}
+                    Checked::Grown => file.wake(),
+                    Checked::Truncated => {
+                        tracing::info!(source, path = %file.path().display(), "truncated");
+                        file.wake();
+                    }
+                }
+            }
+            // It moved or was deleted between the event and the look; the scan that follows knows more.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.hints.rename(file.path()),
+            Err(error) => {
+                self.telemetry.read_errors.get_or_create(&SourceLabel { source: source.clone() }).inc();
+                if file.set_trouble(Some(error.to_string())) {
+                    tracing::warn!(source, path = %file.path().display(), %error, "cannot be read; tried again");
+                }
+            }
+        }
+    }
+
+    /// Looks at the files that events do not cover.
+    fn poll_blind(&mut self) {
+        for file in self.catalogue.files().iter().filter(|file| file.is_waited_on()) {
+            if file.blind().is_some() || file.role() != Role::Live {
+                self.hints.touch(file);
+            }
+        }
+    }
+
+    /// Looks at everything that somebody waits on, ends what is finished, and lets go of what nobody needs.
+    fn recheck(&mut self) {
+        let now = Instant::now();
+        self.looked.retain(|_, last| now < *last + RECHECK_EVERY);
+        for file in self.catalogue.files().iter().filter(|file| file.is_waited_on()) {
+            if file.role() != Role::Live && has_ended(file) && file.set_finished(true) {
+                file.wake();
+            }
+            self.hints.touch(file);
+        }
+        self.catalogue.prune();
+        self.catalogue.close_unused();
+        self.catalogue.measure();
+    }
+}
+
+/// Whether a displaced file will not grow any more: it was read to its end, has been quiet, and no name leads to it or
+/// writers have moved on to its successor.
+fn has_ended(file: &LogFile) -> bool {
+    let Some(handle) = file.opened() else { return true };
+    let Ok((size, mtime, links)) = identity::size_and_mtime(&handle) else { return true };
+    let quiet = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .is_ok_and(|now| now.as_nanos() as i64 - mtime.0 >= FINISHED_AFTER.as_nanos() as i64);
+    quiet && size == file.published().size && (links == 0 || file.role() != Role::Live)
+}

@@ -1,0 +1,248 @@
+//! What a look at the file system means for the files known so far: who is new, who moved, who took whose place.
+//!
+//! Pure bookkeeping: what was seen comes in as values. Files are told apart by identity, never by name, so a rename
+//! cascade that is half done harms nothing.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::logfile::{FileId, Log, LogFile, Role, Source};
+use crate::file::{Identity, Stat};
+
+/// A path that matches a source, and what lies there.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The path.
+    pub path: PathBuf,
+    /// The first source, in the order of the configuration, that claims the path.
+    pub source: Arc<Source>,
+    /// What lies there.
+    pub thing: Thing,
+}
+
+/// What lies at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A regular file.
+    File(Stat),
+    /// Something that is no regular file, or cannot be looked at: why not.
+    Trouble(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// A path that matches but cannot be read as a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The source that claims it.
+    pub source: String,
+    /// Why it cannot be read.
+    pub why: String,
+}
+
+/// Something that a reconciliation changed.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A file joined.
+    Added(Arc<LogFile>),
+    /// A file lost its live path to another one, or just lost it.
+    Displaced(Arc<LogFile>),
+    /// A path turned out not to be readable as a file.
+    Troubled(PathBuf, Trouble),
+}
+
+/// Every file that is known, by identity and by path.
+#[derive(Debug, Default)]
+pub struct Known {
+    files: BTreeMap<FileId, Arc<LogFile>>,
+    by_identity: HashMap<Identity, Arc<LogFile>>,
+    by_path: HashMap<PathBuf, Arc<LogFile>>,
+    logs: HashMap<(String, PathBuf), Arc<Log>>,
+    troubles: BTreeMap<PathBuf, Trouble>,
+    next: u64,
+}
+
+impl Known {
+    /// The files, in the order in which they were found.
+    pub fn files(&self) -> impl Iterator<Item = &Arc<LogFile>> {
+        self.files.values()
+    }
+
+    /// The file at a path.
+    pub fn at(&self, path: &Path) -> Option<&Arc<LogFile>> {
+        self.by_path.get(path)
+    }
+
+    /// Paths that match but cannot be read as files.
+    pub fn troubles(&self) -> &BTreeMap<PathBuf, Trouble> {
+        &self.troubles
+    }
+
+    /// Every path at which something is known.
+    pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.by_path.keys().chain(self.troubles.keys())
+    }
+
+    /// Takes in what was seen. Every path that was looked at is named, those at which nothing lies as well.
+    pub fn take_in(&mut self, mut seen: Vec<Seen>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        seen.sort_by(|a, b| a.path.cmp(&b.path));
+        self.leave(&seen, &mut changes);
+        for seen in seen {
+            match seen.thing {
+                Thing::File(stat) => self.arrive(seen.path, &seen.source, &stat, &mut changes),
+                Thing::Trouble(why) => self.trouble(seen.path, &seen.source, why, &mut changes),
+                Thing::Nothing => {
+                    self.troubles.remove(&seen.path);
+                }
+            }
+        }
+        changes
+    }
+
+    /// Lets go of a file that nobody needs any more.
+    pub fn forget(&mut self, file: &LogFile) {
+        self.files.remove(&file.id);
+        if self.by_identity.get(&file.identity).is_some_and(|known| known.id == file.id) {
+            self.by_identity.remove(&file.identity);
+        }
+        let path = file.path();
+        if self.by_path.get(&path).is_some_and(|known| known.id == file.id) {
+            self.by_path.remove(&path);
+        }
+    }
+
+    /// First pass: files whose path now holds something else leave it, before any file arrives anywhere.
+    fn leave(&mut self, seen: &[Seen], changes: &mut Vec<Change>) {
+        for seen in seen {
+            let Some(file) = self.by_path.get(&seen.path) else { continue };
+            if matches!(&seen.thing, Thing::File(stat) if stat.identity == file.identity) {
+                continue;
+            }
+            let file = file.clone();
+            self.by_path.remove(&seen.path);
+            file.moved(None, Role::Gone);
+            changes.push(Change::Displaced(file));
+        }
+    }
+
+    fn arrive(&mut self, path: PathBuf, source: &Arc<Source>, stat: &Stat, changes: &mut Vec<Change>) {
+        self.troubles.remove(&path);
+        if self.by_path.contains_key(&path) {
+            return;
+        }
+        if let Some(file) = self.by_identity.get(&stat.identity) {
+            // Renamed inside what is watched, or another link to it: never sent again under its new name.
+            if self.by_path.get(&file.path()).is_none_or(|at| at.id != file.id) {
+                let role = if path == file.log.path { Role::Live } else { Role::Rotated };
+                file.moved(Some(path.clone()), role);
+                self.by_path.insert(path, file.clone());
+            }
+            return;
+        }
+        let log = self.log(source, &path);
+        let predecessor = self.last_of(&log).map(|file| (Arc::downgrade(&file), file.published().head));
+        self.next += 1;
+        let file = Arc::new(LogFile::new(FileId(self.next), log, path.clone(), stat, predecessor));
+        self.files.insert(file.id, file.clone());
+        self.by_identity.insert(stat.identity, file.clone());
+        self.by_path.insert(path, file.clone());
+        changes.push(Change::Added(file));
+    }
+
+    fn trouble(&mut self, path: PathBuf, source: &Arc<Source>, why: String, changes: &mut Vec<Change>) {
+        let trouble = Trouble { source: source.name.clone(), why };
+        if self.troubles.get(&path) != Some(&trouble) {
+            self.troubles.insert(path.clone(), trouble.clone());
+            changes.push(Change::Troubled(path, trouble));
+        }
+    }
+
+    fn log(&mut self, source: &Arc<Source>, path: &Path) -> Arc<Log> {
+        let key = (source.name.clone(), path.to_path_buf());
+        self.logs.entry(key).or_insert_with(|| Arc::new(Log::new(source.clone(), path.to_path_buf()))).clone()
+    }
+
+    /// The file that was the log's live one last.
+    fn last_of(&self, log: &Arc<Log>) -> Option<Arc<LogFile>> {
+        self.files.values().rev().find(|file| Arc::ptr_eq(&file.log, log)).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Nanos, Offset, cursor::FileKey};
+
+    fn source() -> Arc<Source> {
+        let rules = Arc::default();
+        let source = Source { name: "s".into(), patterns: vec![], exclude: vec![], rules, line_max: 1, labels: vec![] };
+        Arc::new(source)
+    }
+
+    fn file(path: &str, source: &Arc<Source>, ino: u64) -> Seen {
+        let identity = Identity { dev: 1, ino, key: FileKey(ino) };
+        let (size, mtime) = (Offset(ino), Nanos(0));
+        let stat = Stat { identity, size, mtime, btime: None, links: 1, regular: true, mode: 0o644 };
+        Seen { path: path.into(), source: source.clone(), thing: Thing::File(stat) }
+    }
+
+    fn nothing(path: &str, source: &Arc<Source>) -> Seen {
+        Seen { path: path.into(), source: source.clone(), thing: Thing::Nothing }
+    }
+
+    fn summary(changes: &[Change]) -> Vec<String> {
+        let name = |file: &LogFile| format!("{} {:?} of {}", file.identity.ino, file.role(), file.log.path.display());
+        let told = |change: &Change| match change {
+            Change::Added(file) => format!("+ {}", name(file)),
+            Change::Displaced(file) => format!("- {}", name(file)),
+            Change::Troubled(path, trouble) => format!("! {} {}", path.display(), trouble.why),
+        };
+        changes.iter().map(told).collect()
+    }
+
+    #[test]
+    fn a_renamed_file_keeps_its_log_and_the_new_one_follows_it() {
+        let (mut known, s) = (Known::default(), source());
+        assert_eq!(summary(&known.take_in(vec![file("/a", &s, 1)])), ["+ 1 Live of /a"]);
+        let changes = known.take_in(vec![file("/a", &s, 2), file("/a.1", &s, 1)]);
+        assert_eq!(summary(&changes), ["- 1 Rotated of /a", "+ 2 Live of /a"]);
+        let successor = known.at(Path::new("/a")).expect("it is there").clone();
+        let (predecessor, _) = successor.predecessor.clone().expect("it has one");
+        assert_eq!(predecessor.upgrade().expect("it lives").identity.ino, 1);
+        assert_eq!(summary(&known.take_in(vec![file("/a", &s, 2), file("/a.1", &s, 1)])), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_cascade_seen_half_done_sends_nothing_again() {
+        let (mut known, s) = (Known::default(), source());
+        known.take_in(vec![file("/a", &s, 1), file("/a.1", &s, 2)]);
+        // a.1 has become a.2, a is still to become a.1.
+        let half = known.take_in(vec![file("/a", &s, 1), nothing("/a.1", &s), file("/a.2", &s, 2)]);
+        assert!(!half.iter().any(|change| matches!(change, Change::Added(_))), "{half:?}");
+        let rest = known.take_in(vec![file("/a", &s, 3), file("/a.1", &s, 1), file("/a.2", &s, 2)]);
+        let added = rest.iter().filter(|change| matches!(change, Change::Added(_))).count();
+        assert_eq!(added, 1, "{rest:?}");
+    }
+
+    #[test]
+    fn a_deleted_file_is_gone_and_a_second_link_is_no_file() {
+        let (mut known, s) = (Known::default(), source());
+        known.take_in(vec![file("/a", &s, 1), file("/b", &s, 1)]);
+        assert_eq!(known.files().count(), 1);
+        assert_eq!(summary(&known.take_in(vec![nothing("/a", &s)])), ["- 1 Gone of /a"]);
+    }
+
+    #[test]
+    fn trouble_is_told_once_and_forgotten_when_it_is_over() {
+        let (mut known, s) = (Known::default(), source());
+        let fifo = || Seen { path: "/a".into(), source: s.clone(), thing: Thing::Trouble("a FIFO".into()) };
+        assert_eq!(summary(&known.take_in(vec![fifo()])), ["! /a a FIFO"]);
+        assert_eq!(summary(&known.take_in(vec![fifo()])), Vec::<String>::new());
+        assert_eq!(summary(&known.take_in(vec![file("/a", &s, 1)])), ["+ 1 Live of /a"]);
+        assert!(known.troubles().is_empty());
+    }
+}
