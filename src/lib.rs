@@ -3,7 +3,9 @@
 //! The rooms and the arrows between them are drawn in `ARCHITECTURE.md`.
 
 pub mod entry;
+pub mod feed;
 pub mod file;
+pub mod filter;
 pub mod limits;
 pub mod parse;
 pub mod proto;

@@ -31,6 +31,11 @@ pub const ENTRY_BYTES_MAX: usize = 3 * MIB + 512 * KIB;
 /// Largest message that clients accept by default (gRPC's own default).
 pub const CLIENT_MESSAGE_BYTES: usize = 4 * MIB;
 
+/// Steps of the grid that one job reads backwards, so that a cancelled search ends soon.
+pub const TAIL_STEP_GRIDS_MAX: usize = 16;
+/// Files that one job reads backwards in.
+pub const TAIL_STEP_FILES_MAX: usize = 64;
+
 // ---- Cursors ----
 
 /// An entry cursor has exactly this many bytes.

@@ -5,6 +5,7 @@
 pub mod cursor;
 pub mod encode;
 pub mod severity;
+pub mod stream_cursor;
 
 pub use severity::{LevelRange, Severity};
 

@@ -97,6 +97,8 @@ pub struct Cell {
     mtime: Nanos,
     carry: Option<Carry>,
     metas: OnceLock<Box<[Meta]>>,
+    /// What the file's beginning tells about every record behind it.
+    settled: OnceLock<Context>,
 }
 
 /// Why no cell could be read.
@@ -130,30 +132,40 @@ impl Cell {
         let grid = Offset((plan.start.0 / GRID_BYTES + 1) * GRID_BYTES);
         let base = Offset(plan.start.0 - before);
         let want = grid.after(SLACK_BYTES).min(plan.head).since(base) as usize;
-        let mut bytes = vec![0; want];
-        let got = reader.fill_at(&mut bytes, base).map_err(|error| CellError::Io(base, error))?;
-        if got < want {
-            return Err(CellError::Changed(base.after(got as u64)));
-        }
-        let start_tail = TailHash::of(&bytes[..before as usize]);
-        let mut cell = Self {
-            start: plan.start,
-            end: plan.start,
-            base,
-            bytes,
-            records: Vec::new(),
-            start_tail,
-            cut: None,
-            open: false,
-            beginning: plan.beginning.clone(),
-            rules: plan.rules.clone(),
-            mtime: plan.mtime,
-            carry: None,
-            metas: OnceLock::new(),
-        };
+        let mut cell = Self::empty(plan, base);
+        cell.bytes = read_exactly(reader, base, want)?;
+        cell.start_tail = TailHash::of(&cell.bytes[..before as usize]);
         cell.complete_last_record(reader, plan, grid)?;
         cell.split(before as usize, plan.line_max);
         cell.open = cell.end == plan.head && cell.end < grid;
+        cell.carry = cell.look_back(reader).map_err(|error| CellError::Io(base, error))?;
+        Ok(cell)
+    }
+
+    /// Reads the unterminated record in `[plan.start, plan.head)` as the only one of a cell.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_piece(reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>) -> Result<Self, CellError> {
+        let before = plan.start.0.min(CURSOR_TAIL_BYTES);
+        let base = Offset(plan.start.0 - before);
+        let len = plan.head.since(plan.start).min(plan.line_max as u64 + 1) as usize;
+        let mut cell = Self::empty(plan, base);
+        cell.bytes = read_exactly(reader, base, before as usize + len)?;
+        cell.start_tail = TailHash::of(&cell.bytes[..before as usize]);
+        let mut piece = record(&cell.bytes[before as usize..], before as usize, plan.line_max);
+        // A carriage return is a terminator's part only before a newline.
+        if piece.flags & flag::CRLF != 0 && piece.flags & flag::TRUNCATED == 0 {
+            piece.len += 1;
+        }
+        piece.flags = piece.flags & !flag::CRLF | flag::UNTERMINATED;
+        cell.records.push(piece);
+        cell.end = plan.head;
+        if plan.head.since(base) > cell.bytes.len() as u64 {
+            let from = Offset(plan.head.0 - plan.head.0.min(CURSOR_TAIL_BYTES));
+            let tail = TailHash::of(&read_exactly(reader, from, plan.head.since(from) as usize)?);
+            cell.cut = Some(CutEnd { tail, crlf: false });
+        }
         cell.carry = cell.look_back(reader).map_err(|error| CellError::Io(base, error))?;
         Ok(cell)
     }
@@ -236,8 +248,18 @@ impl Cell {
         &self.rules
     }
 
-    /// What the beginning of the file tells about a record that starts at `offset`.
-    pub fn context_at(&self, offset: Offset) -> Context {
+    /// Hands on what the beginning of the file tells about the record at `index`.
+    pub fn with_context<T>(&self, index: usize, then: impl FnOnce(&Context) -> T) -> T {
+        let at = self.start_of(index);
+        // Up to the end of the context window each record sees a longer beginning; behind it all see the same.
+        if at.0 < CONTEXT_BYTES as u64 {
+            then(&self.context_at(at))
+        } else {
+            then(self.settled.get_or_init(|| self.context_at(at)))
+        }
+    }
+
+    fn context_at(&self, offset: Offset) -> Context {
         let known = offset.0.min(CONTEXT_BYTES as u64).min(self.beginning.len() as u64) as usize;
         Context::new(&self.rules, &self.beginning[..known], Nanos(self.mtime.0.saturating_add(LATEST_SLACK_NANOS)))
     }
@@ -250,6 +272,25 @@ impl Cell {
     /// Bytes of memory that it holds.
     pub fn weight(&self) -> usize {
         self.bytes.capacity() + self.records.capacity() * (size_of::<Record>() + size_of::<Meta>()) + size_of::<Self>()
+    }
+
+    fn empty(plan: &Plan<'_>, base: Offset) -> Self {
+        Self {
+            start: plan.start,
+            end: plan.start,
+            base,
+            bytes: Vec::new(),
+            records: Vec::new(),
+            start_tail: TailHash::default(),
+            cut: None,
+            open: false,
+            beginning: plan.beginning.clone(),
+            rules: plan.rules.clone(),
+            mtime: plan.mtime,
+            carry: None,
+            metas: OnceLock::new(),
+            settled: OnceLock::new(),
+        }
     }
 
     /// Reads on until the record that holds the last byte before the grid line is terminated.
@@ -322,16 +363,10 @@ impl Cell {
 
     fn parse(&self) -> Box<[Meta]> {
         let mut carry = self.carry;
-        let mut context = None;
         let metas = self.records.iter().enumerate().map(|(index, record)| {
             let at = self.start_of(index);
-            // Up to the end of the context window each record sees a longer beginning; after it all see the same.
-            let settled = at.0 >= CONTEXT_BYTES as u64;
-            let context = match &mut context {
-                Some(context) if settled => context,
-                slot => slot.insert(self.context_at(at)),
-            };
-            let parsed = parse::parse(&self.rules, context, self.bytes_of(record));
+            let bytes = self.bytes_of(record);
+            let parsed = self.with_context(index, |context| parse::parse(&self.rules, context, bytes));
             match (parsed.time, carry) {
                 (Some(time), _) => {
                     carry = Some(Carry { from: at, time });
@@ -388,6 +423,12 @@ impl LongLine {
             }
         }
     }
+}
+
+fn read_exactly(reader: &(impl ReadAt + ?Sized), at: Offset, len: usize) -> Result<Vec<u8>, CellError> {
+    let mut bytes = vec![0; len];
+    let got = reader.fill_at(&mut bytes, at).map_err(|error| CellError::Io(at, error))?;
+    if got < len { Err(CellError::Changed(at.after(got as u64))) } else { Ok(bytes) }
 }
 
 /// The record of one line, given without its newline.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use memchr::memrchr;
+use memchr::{memchr, memrchr};
 
 use super::ReadAt;
 use crate::{entry::Offset, limits::GRID_BYTES};
@@ -29,9 +29,42 @@ pub fn last_line_end(reader: &(impl ReadAt + ?Sized), from: Offset, to: Offset) 
     Ok(None)
 }
 
+/// The place just after the first newline in `[from, to)`, or `None` where there is none.
+///
+/// # Errors
+/// As the reader.
+pub fn first_line_end(reader: &(impl ReadAt + ?Sized), from: Offset, to: Offset) -> io::Result<Option<Offset>> {
+    // A line is rarely longer than this; the rest is read in larger steps.
+    let mut buf = vec![0; to.since(from).min(4096) as usize];
+    let mut at = from;
+    while at < to {
+        let len = to.since(at).min(buf.len() as u64);
+        let got = reader.fill_at(&mut buf[..len as usize], at)?;
+        if let Some(index) = memchr(b'\n', &buf[..got]) {
+            return Ok(Some(at.after(index as u64 + 1)));
+        }
+        at = at.after(len);
+        buf.resize(to.since(at).min(GRID_BYTES) as usize, 0);
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_line_end_is_found() {
+        let mut text = vec![b'x'; 300_000];
+        assert_eq!(first_line_end(&text[..], Offset(0), Offset(300_000)).expect("memory"), None);
+        for at in [0, 4095, 4096, 70_000, 299_999] {
+            text[at] = b'\n';
+            let found = first_line_end(&text[..], Offset(0), Offset(300_000)).expect("memory");
+            assert_eq!(found, Some(Offset(at as u64 + 1)));
+            assert_eq!(first_line_end(&text[..], Offset(0), Offset(at as u64)).expect("memory"), None);
+            text[at] = b'x';
+        }
+    }
 
     #[track_caller]
     fn check(text: &[u8], from: u64, to: u64, expected: Option<u64>) {

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     entry::{Nanos, Offset, cursor::Lineage, encode::FilePart},
     file::{Identity, ReadAt, Stat, identity, lines},
-    limits::CONTEXT_BYTES,
+    limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES},
     parse::Rules,
     sync::{Mutex, lock},
 };
@@ -42,8 +42,6 @@ pub struct Source {
     pub rules: Arc<Rules>,
     /// Bytes kept of one line.
     pub line_max: usize,
-    /// Added to the fields of every entry.
-    pub labels: Vec<(String, String)>,
 }
 
 impl Source {
@@ -366,6 +364,13 @@ impl LogFile {
             *lock(&self.beginning) = (now.generation, bytes.clone());
         }
         Ok(bytes)
+    }
+
+    /// The first bytes of the file, as many as cursors at `at` carry, if they were read already.
+    pub fn known_beginning(&self, generation: u32, at: Offset) -> Option<Arc<[u8]>> {
+        let known = lock(&self.beginning);
+        let enough = known.1.len() as u64 >= at.0.min(CURSOR_HEAD_BYTES);
+        (enough && (known.0 == generation || at == Offset::ZERO)).then(|| known.1.clone())
     }
 
     /// Marks it as changed; `true` when it was not marked yet and has to be queued.

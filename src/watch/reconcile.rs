@@ -179,7 +179,7 @@ mod tests {
 
     fn source() -> Arc<Source> {
         let rules = Arc::default();
-        let source = Source { name: "s".into(), patterns: vec![], exclude: vec![], rules, line_max: 1, labels: vec![] };
+        let source = Source { name: "s".into(), patterns: vec![], exclude: vec![], rules, line_max: 1 };
         Arc::new(source)
     }
 

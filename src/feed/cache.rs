@@ -1,0 +1,311 @@
+//! One cache for all that was read and encoded, with a budget in bytes and a single flight for each thing.
+//!
+//! Whoever asks first for something that is not there leads: it makes the thing, and everybody who asks meanwhile waits
+//! for that one flight. What a flight brings is handed to those who wait through the flight itself, so a cache with
+//! room for nothing still serves everybody who asked.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::Hash,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use lru::LruCache;
+
+use crate::{
+    limits::CACHE_ITEM_OVERHEAD_BYTES,
+    sync::{Mutex, lock},
+};
+
+/// Things that know how many bytes they hold.
+pub trait Weigh: Clone {
+    /// Bytes of memory.
+    fn weight(&self) -> usize;
+}
+
+/// A cache of `V`s by `K`; `E` is why one could not be made.
+pub struct Cache<K, V, E> {
+    inner: Mutex<Inner<K, V, E>>,
+    budget: usize,
+}
+
+struct Inner<K, V, E> {
+    ready: LruCache<K, V>,
+    flights: HashMap<K, Arc<Flight<V, E>>>,
+    /// Bytes of `ready`, overhead included; never above the budget while the lock is free.
+    bytes: usize,
+}
+
+/// Something being made.
+pub struct Flight<V, E> {
+    state: Mutex<FlightState<V, E>>,
+}
+
+struct FlightState<V, E> {
+    landed: Option<Landed<V, E>>,
+    waiters: Vec<(u64, Waker)>,
+    next: u64,
+}
+
+/// How a flight ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Landed<V, E> {
+    /// With the thing.
+    Value(V),
+    /// With the reason why there is none; the next one to ask tries again.
+    Failed(E),
+    /// Its leader vanished.
+    Abandoned,
+}
+
+/// The answer to a request.
+pub enum Answer<K: Hash + Eq + Clone, V: Weigh, E: Clone> {
+    /// Here it is.
+    Hit(V),
+    /// Somebody is making it.
+    Wait(Waiting<V, E>),
+    /// Nobody is: make it.
+    Lead(Lead<K, V, E>),
+}
+
+/// A place among those who wait for a flight.
+pub struct Waiting<V, E> {
+    flight: Arc<Flight<V, E>>,
+    number: Option<u64>,
+}
+
+/// The duty to make something; dropping it undone tells those who wait.
+pub struct Lead<K: Hash + Eq + Clone, V: Weigh, E: Clone> {
+    cache: Arc<Cache<K, V, E>>,
+    flight: Arc<Flight<V, E>>,
+    key: Option<K>,
+}
+
+impl<K: Hash + Eq + Clone, V: Weigh, E: Clone> Cache<K, V, E> {
+    /// A cache that keeps at most `budget` bytes.
+    pub fn new(budget: usize) -> Arc<Self> {
+        let inner = Inner { ready: LruCache::unbounded(), flights: HashMap::new(), bytes: 0 };
+        Arc::new(Self { inner: Mutex::new(inner), budget })
+    }
+
+    /// Asks for something. What is kept but not `usable` any more is made anew.
+    pub fn ask(self: &Arc<Self>, key: &K, usable: impl Fn(&V) -> bool) -> Answer<K, V, E> {
+        let mut inner = lock(&self.inner);
+        if let Some(value) = inner.ready.get(key)
+            && usable(value)
+        {
+            return Answer::Hit(value.clone());
+        }
+        if let Some(flight) = inner.flights.get(key) {
+            return Answer::Wait(Waiting { flight: flight.clone(), number: None });
+        }
+        let state = FlightState { landed: None, waiters: Vec::new(), next: 0 };
+        let flight = Arc::new(Flight { state: Mutex::new(state) });
+        inner.flights.insert(key.clone(), flight.clone());
+        Answer::Lead(Lead { cache: self.clone(), flight, key: Some(key.clone()) })
+    }
+
+    /// What is kept under `key`, without asking for it to be made.
+    pub fn peek(&self, key: &K) -> Option<V> {
+        lock(&self.inner).ready.get(key).cloned()
+    }
+
+    /// Bytes kept.
+    pub fn bytes(&self) -> usize {
+        lock(&self.inner).bytes
+    }
+
+    fn keep(&self, inner: &mut Inner<K, V, E>, key: K, value: V) {
+        let weight = |value: &V| value.weight() + CACHE_ITEM_OVERHEAD_BYTES;
+        let added = weight(&value);
+        if let Some(before) = inner.ready.pop(&key) {
+            inner.bytes -= weight(&before);
+        }
+        if added > self.budget {
+            return;
+        }
+        inner.bytes += added;
+        inner.ready.put(key, value);
+        while inner.bytes > self.budget {
+            let Some((_, oldest)) = inner.ready.pop_lru() else { break };
+            inner.bytes -= weight(&oldest);
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Weigh, E: Clone> Lead<K, V, E> {
+    /// Brings the thing: it is kept, and handed to those who wait.
+    pub fn fulfil(mut self, value: V) {
+        self.land(Landed::Value(value), true);
+    }
+
+    /// Hands the thing to those who wait, but does not keep it.
+    pub fn fulfil_unkept(mut self, value: V) {
+        self.land(Landed::Value(value), false);
+    }
+
+    /// Tells those who wait why there is none.
+    pub fn fail(mut self, error: E) {
+        self.land(Landed::Failed(error), false);
+    }
+
+    /// A place among those who wait, for a leader that lets somebody else do the work.
+    pub fn waiting(&self) -> Waiting<V, E> {
+        Waiting { flight: self.flight.clone(), number: None }
+    }
+
+    /// Whether nobody waits any more.
+    pub fn is_forsaken(&self) -> bool {
+        lock(&self.flight.state).waiters.is_empty()
+    }
+
+    fn land(&mut self, landed: Landed<V, E>, keep: bool) {
+        let Some(key) = self.key.take() else { return };
+        {
+            let mut inner = lock(&self.cache.inner);
+            inner.flights.remove(&key);
+            if let (Landed::Value(value), true) = (&landed, keep) {
+                self.cache.keep(&mut inner, key, value.clone());
+            }
+        }
+        // After the cache: who asks from here on finds the thing or leads itself, and who asked before holds the
+        // flight, which lands now.
+        let wakers = {
+            let mut state = lock(&self.flight.state);
+            state.landed = Some(landed);
+            std::mem::take(&mut state.waiters)
+        };
+        wakers.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Weigh, E: Clone> Drop for Lead<K, V, E> {
+    fn drop(&mut self) {
+        self.land(Landed::Abandoned, false);
+    }
+}
+
+impl<V: Clone, E: Clone> Waiting<V, E> {
+    /// How the flight ended; else the task is woken when it does.
+    pub fn poll(&mut self, context: &Context<'_>) -> Poll<Landed<V, E>> {
+        let mut state = lock(&self.flight.state);
+        if let Some(landed) = &state.landed {
+            return Poll::Ready(landed.clone());
+        }
+        let waker = context.waker().clone();
+        match self.number.and_then(|number| state.waiters.iter_mut().find(|(known, _)| *known == number)) {
+            Some((_, known)) => *known = waker,
+            None => {
+                let number = state.next;
+                state.next += 1;
+                state.waiters.push((number, waker));
+                self.number = Some(number);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<V, E> Drop for Waiting<V, E> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            lock(&self.flight.state).waiters.retain(|(known, _)| *known != number);
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Weigh, E: Clone> fmt::Debug for Cache<K, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cache({} of {} bytes)", self.bytes(), self.budget)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    struct Thing(usize);
+    impl Weigh for Thing {
+        fn weight(&self) -> usize {
+            self.0
+        }
+    }
+    type Things = Cache<u32, Thing, &'static str>;
+
+    fn lead(cache: &Arc<Things>, key: u32) -> Lead<u32, Thing, &'static str> {
+        match cache.ask(&key, |_| true) {
+            Answer::Lead(lead) => lead,
+            Answer::Hit(_) | Answer::Wait(_) => panic!("it was there"),
+        }
+    }
+
+    fn poll(waiting: &mut Waiting<Thing, &'static str>) -> Poll<Landed<Thing, &'static str>> {
+        waiting.poll(&Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_budget_is_kept_and_the_oldest_go_first() {
+        let cache = Things::new(3 * (100 + CACHE_ITEM_OVERHEAD_BYTES));
+        (0..3).for_each(|key| lead(&cache, key).fulfil(Thing(100)));
+        assert!(matches!(cache.ask(&0, |_| true), Answer::Hit(_)), "used, so not the oldest any more");
+        lead(&cache, 3).fulfil(Thing(100));
+        assert_eq!([0, 1, 2, 3].map(|key| cache.peek(&key).is_some()), [true, false, true, true]);
+        assert_eq!(cache.bytes(), 3 * (100 + CACHE_ITEM_OVERHEAD_BYTES));
+        lead(&cache, 4).fulfil(Thing(1 << 20));
+        assert_eq!((cache.peek(&4), cache.peek(&3)), (None, Some(Thing(100))));
+    }
+
+    #[test]
+    fn with_no_room_those_who_wait_are_served_all_the_same() {
+        let cache = Things::new(0);
+        let first = lead(&cache, 1);
+        let Answer::Wait(mut waiting) = cache.ask(&1, |_| true) else { panic!("it is being made") };
+        assert!(poll(&mut waiting).is_pending());
+        first.fulfil(Thing(5));
+        assert_eq!(poll(&mut waiting), Poll::Ready(Landed::Value(Thing(5))));
+        assert_eq!((cache.bytes(), cache.peek(&1)), (0, None));
+    }
+
+    #[test]
+    fn failure_is_told_and_not_kept() {
+        let cache = Things::new(1 << 20);
+        let first = lead(&cache, 1);
+        let mut waiting = first.waiting();
+        first.fail("no");
+        assert_eq!(poll(&mut waiting), Poll::Ready(Landed::Failed("no")));
+        lead(&cache, 1).fulfil(Thing(1));
+    }
+
+    #[test]
+    fn a_leader_that_vanishes_frees_the_others() {
+        let cache = Things::new(1 << 20);
+        let first = lead(&cache, 1);
+        let mut waiting = first.waiting();
+        assert!(poll(&mut waiting).is_pending() && !first.is_forsaken());
+        drop(first);
+        assert_eq!(poll(&mut waiting), Poll::Ready(Landed::Abandoned));
+        drop(lead(&cache, 1));
+    }
+
+    #[test]
+    fn who_stops_waiting_is_not_counted() {
+        let cache = Things::new(1 << 20);
+        let first = lead(&cache, 1);
+        let mut waiting = first.waiting();
+        assert!(poll(&mut waiting).is_pending());
+        drop(waiting);
+        assert!(first.is_forsaken());
+    }
+
+    #[test]
+    fn what_is_not_usable_is_made_anew() {
+        let cache = Things::new(1 << 20);
+        lead(&cache, 1).fulfil(Thing(1));
+        let Answer::Lead(again) = cache.ask(&1, |thing| thing.0 > 1) else { panic!("it is not usable") };
+        again.fulfil(Thing(2));
+        assert_eq!((cache.peek(&1), cache.bytes()), (Some(Thing(2)), 2 + CACHE_ITEM_OVERHEAD_BYTES));
+    }
+}

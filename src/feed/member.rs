@@ -1,0 +1,143 @@
+//! One file of a subscription, and how far the subscription is in it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::WaitingItem;
+use crate::{
+    entry::{
+        Offset,
+        cursor::{EntryCursor, HeadHash, TailHash},
+    },
+    watch::{FileId, LogFile, Published},
+};
+
+/// Where a subscription stands in a file, for those who only look.
+#[derive(Debug)]
+pub struct Position {
+    /// The file.
+    pub file: Arc<LogFile>,
+    at: AtomicU64,
+}
+
+impl Position {
+    /// The place up to which bytes were handed on.
+    pub fn at(&self) -> Offset {
+        Offset(self.at.load(Ordering::Relaxed))
+    }
+
+    /// Bytes between the place and the head.
+    pub fn lag(&self) -> u64 {
+        self.file.published().head.since(self.at())
+    }
+}
+
+/// Where to start in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The place.
+    pub at: Offset,
+    /// Hash of the bytes before it, where a cursor says so.
+    pub tail: Option<TailHash>,
+    /// Whether bytes of the log are known to be missing before it.
+    pub after_gap: bool,
+}
+
+/// A file in a subscription.
+pub struct Member {
+    /// The file.
+    pub file: Arc<LogFile>,
+    /// The generation that the place belongs to.
+    pub generation: u32,
+    /// The hash of the bytes before the place; none while nothing was read.
+    pub tail: Option<TailHash>,
+    /// Start of the cell that was asked for last.
+    pub cell: Offset,
+    /// Where reading ends, for those who do not follow: the head when the subscription began.
+    pub stop: Option<Offset>,
+    /// End of the unterminated record behind `stop` that belongs to the answer.
+    pub piece_end: Option<Offset>,
+    /// Whether the next entry is to say that bytes are missing before it.
+    pub after_gap: bool,
+    /// The file that has to be read up to a place before this one.
+    pub hold: Option<(FileId, Offset)>,
+    /// What is being read for it.
+    pub waiting: Option<WaitingItem>,
+    /// Whether there may be something to read.
+    pub ready: bool,
+    /// How far the file was written when last looked at, to tell what a truncation took.
+    pub known: Published,
+    position: Arc<Position>,
+}
+
+impl Member {
+    /// A file that is read from `start` on.
+    pub fn new(file: Arc<LogFile>, start: Start) -> Self {
+        let published = file.published();
+        let position = Arc::new(Position { file: file.clone(), at: AtomicU64::new(start.at.0) });
+        Self {
+            file,
+            generation: published.generation,
+            tail: start.tail,
+            cell: start.at,
+            stop: None,
+            piece_end: None,
+            after_gap: start.after_gap,
+            hold: None,
+            waiting: None,
+            ready: true,
+            known: published,
+            position,
+        }
+    }
+
+    /// The place up to which bytes were handed on.
+    pub fn at(&self) -> Offset {
+        self.position.at()
+    }
+
+    /// Moves on.
+    pub fn move_to(&mut self, at: Offset, tail: Option<TailHash>) {
+        self.position.at.store(at.0, Ordering::Relaxed);
+        self.tail = tail;
+    }
+
+    /// The place as others see it.
+    pub fn position(&self) -> Arc<Position> {
+        self.position.clone()
+    }
+
+    /// The place as a cursor, where what the cursor has to hold is known: after something was read.
+    pub fn cursor(&self) -> Option<EntryCursor> {
+        let at = self.at();
+        let tail = if at == Offset::ZERO { TailHash::of(b"") } else { self.tail? };
+        let beginning = self.file.known_beginning(self.generation, at)?;
+        Some(EntryCursor {
+            key: self.file.identity.key,
+            lineage: self.file.log.lineage,
+            offset: at,
+            head: HeadHash::of(&beginning, at),
+            tail,
+            after_piece: false,
+        })
+    }
+
+    /// Whether nothing of it is left to hand on.
+    pub fn is_read_to_the_end(&self) -> bool {
+        let published = self.file.published();
+        published.generation == self.generation && self.at() >= published.head && self.at() >= published.size
+    }
+
+    /// Begins anew in a file whose content did. Returns how many known bytes were not read.
+    pub fn begin_anew(&mut self, published: &Published) -> u64 {
+        let lost = self.known.size.since(self.at());
+        self.generation = published.generation;
+        self.known = *published;
+        self.waiting = None;
+        self.cell = Offset::ZERO;
+        self.move_to(Offset::ZERO, None);
+        lost
+    }
+}

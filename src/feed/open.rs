@@ -1,0 +1,275 @@
+//! Opening a subscription: which files, and where to start in each.
+
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+
+use globset::{GlobBuilder, GlobMatcher};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    Feed, SharedFilter,
+    member::{Member, Start},
+    resume::{self, Foreign, Resolution},
+    subscription::Subscription,
+    tail::TailScan,
+};
+use crate::{
+    entry::{encode::Shape, stream_cursor::Cursor},
+    filter::Filter,
+    watch::{
+        LogFile, Role,
+        pattern::{NameGlob, PatternError},
+    },
+};
+
+/// Which files a subscription is about.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    key: String,
+    sources: Vec<GlobMatcher>,
+    paths: Vec<NameGlob>,
+    allowed: Option<Vec<GlobMatcher>>,
+}
+
+impl Selection {
+    /// The files of the sources that `sources` names, whose paths `paths` names, of those that the caller may read.
+    /// An empty list names everything; `allowed` of `None` allows everything.
+    ///
+    /// # Errors
+    /// Says which field of the request is no glob.
+    pub fn new(sources: &[String], paths: &[String], allowed: Option<&[String]>) -> Result<Self, SelectionError> {
+        let globs = |field: &'static str, texts: &[String]| -> Result<Vec<GlobMatcher>, SelectionError> {
+            let compiled = texts.iter().enumerate().map(|(index, text)| {
+                let built = GlobBuilder::new(text).build().map(|glob| glob.compile_matcher());
+                built.map_err(|error| SelectionError::new(format!("{field}[{index}]"), error.kind().to_string()))
+            });
+            compiled.collect()
+        };
+        let named = |(index, text): (usize, &String)| {
+            NameGlob::new(text)
+                .map_err(|error: PatternError| SelectionError::new(format!("paths[{index}]"), error.to_string()))
+        };
+        Ok(Self {
+            key: format!("{sources:?} {paths:?} {allowed:?}"),
+            sources: globs("sources", sources)?,
+            paths: paths.iter().enumerate().map(named).collect::<Result<_, _>>()?,
+            allowed: allowed.map(|allowed| globs("allowed", allowed)).transpose()?,
+        })
+    }
+
+    /// Whether the caller may read the source with this name.
+    pub fn allows(&self, source: &str) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|glob| glob.is_match(source)))
+    }
+
+    /// Whether the source with this name is selected.
+    pub fn selects_source(&self, name: &str) -> bool {
+        self.allows(name) && (self.sources.is_empty() || self.sources.iter().any(|glob| glob.is_match(name)))
+    }
+
+    /// Whether the log at this path of the source is selected.
+    pub fn selects(&self, source: &str, path: &Path) -> bool {
+        self.selects_source(source) && (self.paths.is_empty() || self.paths.iter().any(|glob| glob.matches(path)))
+    }
+
+    /// The first element of `sources` that matches none of the names that the caller may read.
+    pub fn first_unmatched<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) -> Option<usize> {
+        self.sources.iter().position(|glob| !names.clone().any(|name| self.allows(name) && glob.is_match(name)))
+    }
+
+    /// A number that is equal for equal selections.
+    pub fn hash(&self) -> u32 {
+        xxh3_64(self.key.as_bytes()) as u32
+    }
+}
+
+/// A field of a request that is no glob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectionError {
+    /// The field, by its proto name.
+    pub field: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl SelectionError {
+    fn new(field: String, why: String) -> Self {
+        Self { field, why }
+    }
+}
+
+impl fmt::Display for SelectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.why)
+    }
+}
+
+impl std::error::Error for SelectionError {}
+
+/// What a subscriber asks for, checked and compiled.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Which files.
+    pub selection: Selection,
+    /// Which records.
+    pub filter: Filter,
+    /// In which form.
+    pub shape: Shape,
+    /// Whether to go on with what is written later.
+    pub follow: bool,
+    /// Start with the last N matches.
+    pub tail: Option<u64>,
+    /// Cursors to continue after.
+    pub resume: Vec<Cursor>,
+    /// End after this many matches.
+    pub limit: Option<u64>,
+    /// Whether lost cursors are told in the stream instead of refused.
+    pub gaps_in_band: bool,
+}
+
+/// Why no subscription was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// An element of `sources` matches nothing that the caller may read.
+    NoSuchSource(usize),
+    /// A cursor belongs to no log that is known here.
+    Foreign(usize),
+    /// The bytes that a cursor points behind are gone.
+    ResumeLost(usize),
+    /// The files could not be looked at.
+    Internal(String),
+}
+
+/// What the beginning of a stream tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Sources selected.
+    pub sources: usize,
+    /// Files selected.
+    pub files: usize,
+    /// Bytes that are scanned at most before the stream is at its heads.
+    pub bytes: u64,
+}
+
+/// What looking at the files brought.
+struct Prepared {
+    resolution: Resolution,
+    starts: BTreeMap<crate::watch::FileId, Start>,
+}
+
+/// Opens a subscription: looks at the files and finds the places to start from, off the runtime.
+///
+/// # Errors
+/// [`OpenError`] says what in the request cannot be served.
+pub async fn open(feed: &Arc<Feed>, request: Request) -> Result<(Subscription, Extent), OpenError> {
+    let selection = &request.selection;
+    let names = feed.catalogue.sources().iter().map(|source| source.name.as_str());
+    if let Some(index) = selection.first_unmatched(names.clone()) {
+        return Err(OpenError::NoSuchSource(index));
+    }
+    let wanted = selection.clone();
+    let interest = feed.catalogue.interest(&selection.key, move |file| {
+        let over = file.role() != Role::Live && file.published().finished;
+        !over && wanted.selects(&file.log.source.name, &file.log.path)
+    });
+    // First the place, then the looking: what changes from here on wakes.
+    let ticket = interest.join();
+    let files = interest.members();
+    let prepared = prepare(feed, &request, files.as_ref().clone()).await?;
+    if let (Some(lost), false) = (prepared.resolution.lost.first(), request.gaps_in_band) {
+        return Err(OpenError::ResumeLost(lost.index));
+    }
+    let members = choose(&request, &files, &prepared);
+    let extent = Extent {
+        sources: names.filter(|name| selection.selects_source(name)).count(),
+        files: members.len(),
+        bytes: members.iter().map(|member| member.stop.unwrap_or(member.known.head).since(member.at())).sum(),
+    };
+    let filter = feed.share(request.filter.clone());
+    let scan = tail_scan(feed, &request, &filter, &members);
+    Ok((Subscription::new(feed.clone(), ticket, &request, filter, members, scan), extent))
+}
+
+async fn prepare(feed: &Arc<Feed>, request: &Request, files: Vec<Arc<LogFile>>) -> Result<Prepared, OpenError> {
+    let everything = feed.catalogue.files();
+    let allowed: Vec<_> =
+        everything.into_iter().filter(|file| request.selection.allows(&file.log.source.name)).collect();
+    let cursors = request.resume.clone();
+    let follow = request.follow;
+    let job = tokio::task::spawn_blocking(move || {
+        for file in &files {
+            look(file);
+        }
+        if !cursors.is_empty() {
+            allowed.iter().for_each(look);
+        }
+        let resolution = resume::resolve(&cursors, &allowed)?;
+        // Who starts at a head has to know what lies before it, to notice when that changes.
+        let at_head = |file: &&Arc<LogFile>| follow && !resolution.starts.contains_key(&file.id);
+        let starts = files.iter().filter(at_head).map(|file| {
+            let at = file.published().head;
+            (file.id, Start { at, tail: resume::known_tail(file, at), after_gap: false })
+        });
+        Ok(Prepared { starts: starts.collect(), resolution })
+    });
+    match job.await {
+        Ok(prepared) => prepared.map_err(|Foreign(index)| OpenError::Foreign(index)),
+        Err(error) => Err(OpenError::Internal(error.to_string())),
+    }
+}
+
+/// Looks how far a file is written, and reads its beginning.
+fn look(file: &Arc<LogFile>) {
+    let looked = file.check_blocking().and_then(|_| {
+        let (handle, published) = (file.open()?, file.published());
+        file.beginning(&crate::file::Blocking(&handle), &published, published.head)
+    });
+    let trouble = looked.err().map(|error| error.to_string());
+    if let (true, Some(why)) = (file.set_trouble(trouble.clone()), trouble) {
+        tracing::warn!(source = file.log.source.name, path = %file.path().display(), why, "cannot be read; tried again");
+    }
+}
+
+/// The files to read, each from its start, in the order of their paths.
+fn choose(request: &Request, files: &[Arc<LogFile>], prepared: &Prepared) -> Vec<Member> {
+    let resolution = &prepared.resolution;
+    let chosen = files.iter().filter_map(|file| {
+        let resumed = resolution.starts.get(&file.id);
+        let past = resolution.past.contains(&file.id);
+        let displaced = file.role() != Role::Live;
+        if !request.follow && resumed.is_none() && (displaced || past) {
+            return None;
+        }
+        let published = file.published();
+        let start = match (resumed, request.follow && request.tail.is_none() || past) {
+            (Some(start), _) => *start,
+            (None, true) => *prepared.starts.get(&file.id).unwrap_or(&Start { at: published.head, ..Start::default() }),
+            (None, false) => Start::default(),
+        };
+        // What cannot be read yet begins, for those who want what is new, where it ended when it was first seen.
+        let start = if resumed.is_none() && request.follow && file.opened().is_none() {
+            Start { at: file.first_size, ..Start::default() }
+        } else {
+            start
+        };
+        let mut member = Member::new(file.clone(), start);
+        if !request.follow {
+            member.stop = Some(published.head);
+            let unterminated = request.resume.is_empty() && published.head < published.size;
+            member.piece_end = unterminated.then_some(published.size);
+        }
+        Some(member)
+    });
+    let mut members: Vec<_> = chosen.collect();
+    members.sort_by(|a, b| (&a.file.log.path, a.file.id).cmp(&(&b.file.log.path, b.file.id)));
+    members
+}
+
+/// The search for the last matches, where the request wants it.
+fn tail_scan(feed: &Feed, request: &Request, filter: &Arc<SharedFilter>, members: &[Member]) -> Option<TailScan> {
+    let wanted = request.tail.filter(|_| request.resume.is_empty())?;
+    // All of them is the same as from the beginning.
+    (wanted != u64::MAX).then(|| {
+        let files = members.iter().map(|member| (member.file.clone(), member.known, member.known.head));
+        TailScan::new(wanted, filter.clone(), feed.telemetry.clone(), files)
+    })
+}

@@ -1,0 +1,238 @@
+//! Segments: entries encoded once, in one shape and through one filter, for whoever reads on from an offset.
+//!
+//! A segment is an allocation of its own of at most [`SEGMENT_BYTES`] (or one entry), so a subscriber that has stopped
+//! reading pins no more than the segments it was handed. Where a segment ends depends on where it starts, the filter
+//! and the cell's end alone; readers of one cell that came from different starts soon share their segments.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+
+use crate::{
+    entry::{
+        Offset,
+        cursor::{EntryCursor, HeadHash, TailHash},
+        encode::{self, EntryView, Shape},
+        flag,
+    },
+    file::Cell,
+    filter::Filter,
+    limits::{CURSOR_BYTES, SEGMENT_BYTES},
+    parse,
+    watch::LogFile,
+};
+
+/// Encoded entries that follow each other in a file.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Where reading began.
+    pub start: Offset,
+    /// Where reading goes on.
+    pub end: Offset,
+    /// Hash of the bytes before `start`: whoever reads on checks that it is still the same file.
+    pub start_tail: TailHash,
+    /// Hash of the bytes before `end`.
+    pub end_tail: TailHash,
+    /// The entries in their shape, one after the other.
+    pub bytes: Bytes,
+    /// How many they are.
+    pub entries: u32,
+    /// Bytes of their messages.
+    pub message_bytes: u64,
+    /// CRC-32 over each message and a newline; its length is `message_bytes + entries`.
+    pub crc: crc32fast::Hasher,
+    /// Index in `bytes` at which the last entry begins.
+    pub last_at: usize,
+    /// The cursor after the last entry; zeros when there is none.
+    pub last_cursor: [u8; CURSOR_BYTES],
+    /// Whether it ended because the cell did, and the cell because the head did: later there may be more.
+    pub open: bool,
+    /// When it was made.
+    pub made: Instant,
+}
+
+impl Segment {
+    /// Bytes of memory that it holds.
+    pub fn weight(&self) -> usize {
+        self.bytes.len() + size_of::<Self>()
+    }
+}
+
+/// What bounds a segment besides its size.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Records that end after this are left out.
+    pub until: Offset,
+    /// Entries at most.
+    pub entries: u64,
+    /// Flags that the first entry gets on top of its own.
+    pub first_flags: u32,
+    /// The cursor of an unterminated record of a file that may go on points before it.
+    pub piece_goes_on: bool,
+}
+
+impl Bounds {
+    /// None: the bounds under which segments are shared.
+    pub const NONE: Self = Self { until: Offset(u64::MAX), entries: u64::MAX, first_flags: 0, piece_goes_on: false };
+}
+
+/// Encodes what `filter` selects of `cell`, from the record at or after `from`, in `shape`.
+pub fn encode(
+    file: &LogFile,
+    cell: &Cell,
+    from: Offset,
+    filter: &Filter,
+    shape: Shape,
+    bounds: Bounds,
+    now: Instant,
+) -> Segment {
+    let first = cell.index_at(from);
+    let mut writer = Writer::new(file, cell, shape);
+    let mut at = first;
+    let mut full = false;
+    while at < cell.len() && cell.end_of(at) <= bounds.until && writer.entries < bounds.entries {
+        if filter.is_everything() || selects(filter, cell, at) {
+            let flags = if writer.entries == 0 { bounds.first_flags } else { 0 };
+            if !writer.put(at, flags, bounds.piece_goes_on) {
+                full = true;
+                break;
+            }
+        }
+        at += 1;
+    }
+    let end = if at == cell.len() { cell.end() } else { cell.start_of(at) };
+    Segment {
+        start: from,
+        end,
+        start_tail: if first == 0 { cell.start_tail() } else { cell.tail_after(first - 1) },
+        end_tail: if at == first { cell.start_tail() } else { cell.tail_after(at - 1) },
+        last_cursor: writer.last.map_or([0; CURSOR_BYTES], |last| writer.cursor_after(last, bounds.piece_goes_on)),
+        open: !full && at == cell.len() && cell.is_open(),
+        entries: writer.entries as u32,
+        message_bytes: writer.message_bytes,
+        crc: writer.crc,
+        last_at: writer.last_at,
+        bytes: exact(writer.out),
+        made: now,
+    }
+}
+
+/// Whether `filter` selects the record at `index`.
+pub fn selects(filter: &Filter, cell: &Cell, index: usize) -> bool {
+    let record = cell.bytes_of(&cell.records()[index]);
+    if !filter.matches(cell.metas()[index].severity, record) {
+        return false;
+    }
+    filter.wanted_fields().is_empty() || filter.matches_fields(&fields_of(cell, index))
+}
+
+/// The parsed fields and labels of the record at `index`; of a key that comes twice the first stays.
+fn fields_of(cell: &Cell, index: usize) -> Vec<(String, String)> {
+    let record = &cell.records()[index];
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let mut each = |key: &str, value: &str| {
+        if !fields.iter().any(|(known, _)| known == key) {
+            fields.push((key.to_owned(), value.to_owned()));
+        }
+    };
+    cell.with_context(index, |context| parse::fields(cell.rules(), context, cell.bytes_of(record), &mut each));
+    fields
+}
+
+/// Encodes record after record.
+struct Writer<'a> {
+    file: &'a LogFile,
+    cell: &'a Cell,
+    shape: Shape,
+    out: Vec<u8>,
+    crc: crc32fast::Hasher,
+    entries: u64,
+    message_bytes: u64,
+    last_at: usize,
+    last: Option<usize>,
+    /// The hash of the file's beginning, once it is the same for all later cursors.
+    head: Option<HeadHash>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(file: &'a LogFile, cell: &'a Cell, shape: Shape) -> Self {
+        Self {
+            file,
+            cell,
+            shape,
+            out: Vec::new(),
+            crc: crc32fast::Hasher::new(),
+            entries: 0,
+            message_bytes: 0,
+            last_at: 0,
+            last: None,
+            head: Cell::head_hash_is_settled(cell.start()).then(|| cell.head_hash(cell.start())),
+        }
+    }
+
+    /// Appends the record at `index`, unless the segment would grow past its size by it; whether it did.
+    fn put(&mut self, index: usize, more_flags: u32, piece_goes_on: bool) -> bool {
+        let record = &self.cell.records()[index];
+        let meta = &self.cell.metas()[index];
+        let (rules, text) = (self.cell.rules(), self.cell.bytes_of(record));
+        let message = self.cell.with_context(index, |context| parse::message(rules, context, text));
+        if self.out.capacity() == 0 {
+            self.out.reserve(SEGMENT_BYTES.min(message.len() + 512));
+        }
+        let time_flag = if meta.borrowed_time { flag::TIME_NOT_FROM_LINE } else { 0 };
+        let fields = if self.shape.wants_fields() { fields_of(self.cell, index) } else { Vec::new() };
+        let cursor = match self.shape {
+            Shape::V1 { .. } => self.cursor_after(index, piece_goes_on),
+            Shape::Compat | Shape::Batch { .. } => [0; CURSOR_BYTES],
+        };
+        let entry = EntryView {
+            message: &message,
+            time: meta.time,
+            severity: meta.severity,
+            flags: record.flags | time_flag | more_flags,
+            cursor: &cursor,
+            fields: &fields,
+        };
+        let (before, crc) = (self.out.len(), self.crc.clone());
+        let len = encode::put_entry(&mut self.out, &mut self.crc, self.shape, &self.file.log.part, &entry);
+        if self.entries > 0 && self.out.len() > SEGMENT_BYTES {
+            self.out.truncate(before);
+            self.crc = crc;
+            return false;
+        }
+        self.entries += 1;
+        self.message_bytes += len as u64;
+        self.last_at = before;
+        self.last = Some(index);
+        true
+    }
+
+    fn cursor_after(&self, index: usize, piece_goes_on: bool) -> [u8; CURSOR_BYTES] {
+        let unterminated = self.cell.records()[index].flags & flag::UNTERMINATED != 0;
+        let (offset, tail) = if unterminated && piece_goes_on {
+            (self.cell.start_of(index), self.cell.start_tail())
+        } else {
+            (self.cell.end_of(index), self.cell.tail_after(index))
+        };
+        let cursor = EntryCursor {
+            key: self.file.identity.key,
+            lineage: self.file.log.lineage,
+            offset,
+            head: self.head.unwrap_or_else(|| self.cell.head_hash(offset)),
+            tail,
+            after_piece: unterminated && !piece_goes_on,
+        };
+        cursor.encode()
+    }
+}
+
+/// The bytes in an allocation that is not much larger than they are: segments are kept, and counted by their length.
+fn exact(mut bytes: Vec<u8>) -> Bytes {
+    if bytes.capacity() > bytes.len() + bytes.len() / 8 {
+        bytes.shrink_to_fit();
+    }
+    bytes.into()
+}
+
+/// A segment behind a pointer, as the cache keeps it.
+pub type SharedSegment = Arc<Segment>;

@@ -1,0 +1,416 @@
+//! A subscription: a filter and a cursor for each file. It is pulled, and does nothing unless it is.
+//!
+//! Whoever holds it asks for the next piece with [`Subscription::poll_next`]; when there is none the task is woken once
+//! there may be. Dropping it frees everything that it holds: a place among the waiters, and its cursors.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use super::{
+    Feed, Place, SharedError, SharedFilter,
+    member::{Member, Position, Start},
+    open::Request,
+    segment::{Bounds, SharedSegment},
+    tail::TailScan,
+};
+use crate::{
+    entry::{Nanos, Offset, encode::Shape, flag, stream_cursor::StreamCursor},
+    file::CellError,
+    limits::POLL_WORK_MAX,
+    sync::{Mutex, lock},
+    telemetry::{GapLabel, GapReason},
+    watch::{Changes, FileId, LogFile, Ticket},
+};
+
+/// What a subscription hands on.
+#[derive(Debug)]
+pub enum Piece {
+    /// Entries of one file.
+    Entries(SharedSegment),
+    /// The end, and why.
+    End(End),
+}
+
+/// Why a subscription ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Everything that was asked for has been handed on.
+    Done,
+    /// The daemon is going down.
+    Draining,
+    /// Some files could not be read to their end; the others were.
+    Unreadable(String),
+}
+
+/// What a subscription has handed on so far, for those who only look.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Entries.
+    pub entries: AtomicU64,
+    /// Bytes of their messages.
+    pub message_bytes: AtomicU64,
+    /// Gaps.
+    pub gaps: AtomicU64,
+    positions: Mutex<Vec<Arc<Position>>>,
+}
+
+impl Progress {
+    /// Bytes between the cursors and the heads.
+    pub fn lag(&self) -> u64 {
+        lock(&self.positions).iter().map(|position| position.lag()).sum()
+    }
+}
+
+/// A subscription.
+pub struct Subscription {
+    feed: Arc<Feed>,
+    ticket: Ticket,
+    filter: Arc<SharedFilter>,
+    shape: Shape,
+    follow: bool,
+    members: Vec<Member>,
+    /// Where each file stands in `members`.
+    index: HashMap<FileId, usize>,
+    /// The member to look at next.
+    turn: usize,
+    scan: Option<TailScan>,
+    /// Matches that may still be handed on.
+    remaining: u64,
+    crc: crc32fast::Hasher,
+    selection: u32,
+    unreadable: Option<String>,
+    progress: Arc<Progress>,
+}
+
+/// What looking at one member brought.
+enum Step {
+    /// Entries.
+    Entries(SharedSegment),
+    /// No entries, but the place moved on.
+    Moved,
+    /// Nothing more for now.
+    Drained,
+    /// Something is being read.
+    Waiting,
+}
+
+impl Subscription {
+    /// A subscription that reads `members`, after `scan` has found where, if there is one.
+    pub(super) fn new(
+        feed: Arc<Feed>,
+        ticket: Ticket,
+        request: &Request,
+        filter: Arc<SharedFilter>,
+        members: Vec<Member>,
+        scan: Option<TailScan>,
+    ) -> Self {
+        let mut new = Self {
+            feed,
+            ticket,
+            filter,
+            shape: request.shape,
+            follow: request.follow,
+            index: HashMap::new(),
+            members,
+            turn: 0,
+            scan,
+            remaining: request.limit.unwrap_or(u64::MAX),
+            crc: crc32fast::Hasher::new(),
+            selection: request.selection.hash(),
+            unreadable: None,
+            progress: Arc::default(),
+        };
+        new.members_changed();
+        new
+    }
+
+    /// What has been handed on so far.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// CRC-32 over each message handed on and a newline.
+    pub fn crc(&self) -> u32 {
+        self.crc.clone().finalize()
+    }
+
+    /// The place in every file, as a client may bring it back.
+    pub fn cursor(&self, made: Nanos) -> StreamCursor {
+        StreamCursor::new(made, self.selection, self.members.iter().filter_map(Member::cursor))
+    }
+
+    /// The next piece; when there is none yet, the task is woken once there may be.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+        let began = Instant::now();
+        loop {
+            if self.feed.is_draining() {
+                return Poll::Ready(Piece::End(End::Draining));
+            }
+            if let Some(scan) = &mut self.scan {
+                let Poll::Ready(starts) = scan.poll(context) else { return self.wait_for_drain(context) };
+                self.scan = None;
+                for (member, start) in self.members.iter_mut().zip(starts) {
+                    member.move_to(start, None);
+                    member.cell = start;
+                }
+            }
+            if self.remaining == 0 {
+                return Poll::Ready(Piece::End(End::Done));
+            }
+            let idle = self.follow && self.take_changes(context).is_pending();
+            match self.look_around(context, began) {
+                Step::Entries(segment) => {
+                    self.account(&segment);
+                    return Poll::Ready(Piece::Entries(segment));
+                }
+                Step::Moved if began.elapsed() < POLL_WORK_MAX => {}
+                Step::Moved => {
+                    // Others on this thread and this connection want to run, too.
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Step::Waiting => return self.wait_for_drain(context),
+                Step::Drained if !self.follow => {
+                    let end = self.unreadable.take().map_or(End::Done, End::Unreadable);
+                    return Poll::Ready(Piece::End(end));
+                }
+                Step::Drained if idle => return Poll::Pending,
+                Step::Drained => {}
+            }
+        }
+    }
+
+    /// Leaves the waker where a drain finds it, for those who wait for something else.
+    fn wait_for_drain(&mut self, context: &Context<'_>) -> Poll<Piece> {
+        if self.take_changes(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Marks the files that changed as ready and takes in new ones.
+    fn take_changes(&mut self, context: &Context<'_>) -> Poll<()> {
+        let Poll::Ready(changes) = self.ticket.poll_changes(context) else { return Poll::Pending };
+        match changes {
+            Changes::All => self.members.iter_mut().for_each(|member| member.ready = true),
+            Changes::Files(files) => {
+                for file in files {
+                    if let Some(index) = self.index.get(&file) {
+                        self.members[*index].ready = true;
+                    }
+                }
+            }
+        }
+        if let Some(files) = self.ticket.new_members()
+            && self.follow
+        {
+            self.meet(&files);
+        }
+        Poll::Ready(())
+    }
+
+    /// Takes in files that joined, and lets go of those that left and were read to their end.
+    fn meet(&mut self, files: &[Arc<LogFile>]) {
+        let left = |member: &Member| !files.iter().any(|file| file.id == member.file.id);
+        self.members.retain(|member| !left(member) || !member.is_read_to_the_end());
+        for file in files {
+            if self.index.contains_key(&file.id) {
+                continue;
+            }
+            let mut member = Member::new(file.clone(), Start::default());
+            member.hold = file.predecessor.as_ref().and_then(|(before, until)| Some((before.upgrade()?.id, *until)));
+            self.members.push(member);
+        }
+        self.members_changed();
+    }
+
+    /// Looks at one member after the other, beginning with the one whose turn it is.
+    fn look_around(&mut self, context: &mut Context<'_>, now: Instant) -> Step {
+        let count = self.members.len();
+        let mut waiting = false;
+        for turn in 0..count {
+            let index = if self.follow { (self.turn + turn) % count } else { turn };
+            if !self.members[index].ready && self.members[index].waiting.is_none() {
+                continue;
+            }
+            match self.advance(index, context, now) {
+                Step::Drained => self.members[index].ready = false,
+                // Files that are not followed are read one after the other.
+                Step::Waiting if !self.follow => return Step::Waiting,
+                Step::Waiting => waiting = true,
+                step @ (Step::Entries(_) | Step::Moved) => {
+                    self.turn = index + 1;
+                    return step;
+                }
+            }
+        }
+        if waiting { Step::Waiting } else { Step::Drained }
+    }
+
+    fn advance(&mut self, index: usize, context: &mut Context<'_>, now: Instant) -> Step {
+        let published = self.members[index].file.published();
+        if published.generation != self.members[index].generation {
+            self.begin_anew(index);
+        }
+        if self.is_held(index) {
+            return Step::Drained;
+        }
+        let member = &mut self.members[index];
+        member.known = published;
+        let stop = member.stop.unwrap_or(Offset(u64::MAX));
+        if member.at() >= published.head.min(stop) {
+            return self.advance_piece(index, context, now);
+        }
+        match self.poll_entries(index, stop, context, now) {
+            Poll::Pending => Step::Waiting,
+            Poll::Ready(Ok(segment)) => self.take_segment(index, segment),
+            Poll::Ready(Err(error)) => self.fail(index, &error),
+        }
+    }
+
+    /// The shared segment at the member's place, or one of its own where it needs bounds that others have not.
+    fn poll_entries(
+        &mut self,
+        index: usize,
+        stop: Offset,
+        context: &Context<'_>,
+        now: Instant,
+    ) -> Poll<Result<SharedSegment, SharedError>> {
+        let member = &mut self.members[index];
+        let mut place = Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell };
+        let mut bounds = Bounds::NONE;
+        if member.after_gap {
+            bounds = Bounds { entries: 1, first_flags: flag::AFTER_GAP, ..bounds };
+        } else {
+            let poll =
+                self.feed.poll_segment(context, &mut member.waiting, &mut place, (&self.filter, self.shape), now);
+            let fits = |segment: &SharedSegment| segment.end <= stop && u64::from(segment.entries) <= self.remaining;
+            match poll {
+                Poll::Ready(Ok(segment)) if !fits(&segment) => {}
+                poll => {
+                    member.cell = place.cell;
+                    return poll;
+                }
+            }
+        }
+        bounds = Bounds { until: stop, entries: bounds.entries.min(self.remaining), ..bounds };
+        let poll =
+            self.feed.poll_bounded(context, &mut member.waiting, &mut place, (&self.filter, self.shape), bounds, now);
+        member.cell = place.cell;
+        poll
+    }
+
+    fn take_segment(&mut self, index: usize, segment: SharedSegment) -> Step {
+        let member = &mut self.members[index];
+        let stuck = segment.end == member.at();
+        if stuck || member.tail.is_some_and(|tail| tail != segment.start_tail) {
+            // Not the bytes that were there when the place was reached: it is another content by now.
+            self.feed.doubt(&member.file, member.generation);
+            return if stuck { Step::Drained } else { Step::Moved };
+        }
+        member.move_to(segment.end, Some(segment.end_tail));
+        if segment.entries > 0 {
+            member.after_gap = false;
+        }
+        let (id, at) = (member.file.id, segment.end);
+        for other in &mut self.members {
+            if other.hold.is_some_and(|(file, until)| file == id && until <= at) {
+                (other.hold, other.ready) = (None, true);
+            }
+        }
+        if segment.entries == 0 { Step::Moved } else { Step::Entries(segment) }
+    }
+
+    /// The unterminated record at the end, where it belongs to the answer.
+    fn advance_piece(&mut self, index: usize, context: &Context<'_>, now: Instant) -> Step {
+        let member = &mut self.members[index];
+        let ended = member.known.finished && member.known.size > member.at();
+        let end = match member.piece_end {
+            Some(end) if member.at() < end => end,
+            _ if ended && self.follow => member.known.size,
+            _ => return Step::Drained,
+        };
+        let place = Place { file: &member.file, now: member.known, at: member.at(), cell: member.at() };
+        let cell = match self.feed.poll_piece(context, &mut member.waiting, &place, end) {
+            Poll::Pending => return Step::Waiting,
+            Poll::Ready(Ok(cell)) => cell,
+            Poll::Ready(Err(error)) => return self.fail(index, &error),
+        };
+        let first_flags = if member.after_gap { flag::AFTER_GAP } else { 0 };
+        let bounds = Bounds { first_flags, piece_goes_on: !member.known.finished, ..Bounds::NONE };
+        let filter = &self.filter.filter;
+        let segment = super::segment::encode(&member.file, &cell, place.at, filter, self.shape, bounds, now);
+        self.take_segment(index, Arc::new(segment))
+    }
+
+    /// Whether another file has to be read up to a place before this one.
+    fn is_held(&mut self, index: usize) -> bool {
+        let Some((file, until)) = self.members[index].hold else { return false };
+        let before = self.members.iter().find(|member| member.file.id == file);
+        // A predecessor whose content began anew, or that this subscription does not read, holds nothing back.
+        let held = before.is_some_and(|before| before.at() < until && before.known.head >= until);
+        if !held {
+            self.members[index].hold = None;
+        }
+        held
+    }
+
+    fn begin_anew(&mut self, index: usize) {
+        let member = &mut self.members[index];
+        let published = member.file.published();
+        let lost = member.begin_anew(&published);
+        if member.stop.is_some() {
+            // The answer was to hold what the file held when it was asked for; that is over.
+            member.stop = Some(Offset::ZERO);
+            member.piece_end = None;
+        }
+        if lost > 0 {
+            self.note_gap(index, GapReason::Truncated);
+        }
+    }
+
+    fn note_gap(&mut self, index: usize, reason: GapReason) {
+        self.members[index].after_gap = true;
+        self.progress.gaps.fetch_add(1, Ordering::Relaxed);
+        self.feed.telemetry.gaps.get_or_create(&GapLabel { reason }).inc();
+    }
+
+    fn fail(&mut self, index: usize, error: &SharedError) -> Step {
+        let member = &self.members[index];
+        match error.as_ref() {
+            CellError::Changed(_) => self.feed.doubt(&member.file, member.generation),
+            CellError::Io(_, io) => {
+                let path = member.file.path();
+                if io.kind() == std::io::ErrorKind::NotFound {
+                    self.note_gap(index, GapReason::Deleted);
+                } else {
+                    if member.file.set_trouble(Some(error.to_string())) {
+                        tracing::warn!(path = %path.display(), %error, "cannot be read; tried again");
+                    }
+                    self.feed.hints.touch(&member.file);
+                }
+                self.unreadable = Some(format!("{}: {error}", path.display()));
+            }
+        }
+        Step::Drained
+    }
+
+    fn account(&mut self, segment: &SharedSegment) {
+        self.remaining -= u64::from(segment.entries);
+        self.crc.combine(&segment.crc);
+        self.progress.entries.fetch_add(segment.entries.into(), Ordering::Relaxed);
+        self.progress.message_bytes.fetch_add(segment.message_bytes, Ordering::Relaxed);
+    }
+
+    fn members_changed(&mut self) {
+        self.index = self.members.iter().enumerate().map(|(index, member)| (member.file.id, index)).collect();
+        *lock(&self.progress.positions) = self.members.iter().map(Member::position).collect();
+    }
+}

@@ -1,0 +1,195 @@
+//! The last N matches of a selection, found by reading backwards.
+//!
+//! Every file is read from its end in steps of the grid; of all files the latest match is taken until there are N.
+//! Memory holds one step of matches per file, however many matches are wanted, and the result is one place per file.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::task::{JoinError, JoinHandle};
+
+use super::{SharedFilter, segment};
+use crate::{
+    entry::{Nanos, Offset},
+    file::{Blocking, Cell, CellError, ReadAt, cell::Plan, lines},
+    limits::{GRID_BYTES, TAIL_STEP_FILES_MAX, TAIL_STEP_GRIDS_MAX},
+    telemetry::Telemetry,
+    watch::{LogFile, Published},
+};
+
+/// A match: its time and where it starts.
+type Match = (Nanos, Offset);
+/// What a step brought, by the index of the file.
+type Stepped = Vec<(usize, Result<Stretch, CellError>)>;
+
+/// A search for the last N matches.
+pub struct TailScan {
+    wanted: u64,
+    filter: Arc<SharedFilter>,
+    telemetry: Arc<Telemetry>,
+    files: Vec<Backward>,
+    step: Option<JoinHandle<Stepped>>,
+}
+
+/// One file, read backwards.
+struct Backward {
+    file: Arc<LogFile>,
+    published: Published,
+    /// Records from here on are done.
+    done_to: Offset,
+    /// Matches before the ones taken, in file order; the last one is next.
+    matches: Vec<Match>,
+    /// The earliest match taken.
+    start: Offset,
+}
+
+/// What a step backwards brought.
+struct Stretch {
+    from: Offset,
+    matches: Vec<Match>,
+}
+
+impl TailScan {
+    /// A search for the last `wanted` matches in `files`, each up to the place given with it.
+    pub fn new(
+        wanted: u64,
+        filter: Arc<SharedFilter>,
+        telemetry: Arc<Telemetry>,
+        files: impl IntoIterator<Item = (Arc<LogFile>, Published, Offset)>,
+    ) -> Self {
+        let backward = |(file, published, end): (Arc<LogFile>, Published, Offset)| Backward {
+            file,
+            published,
+            done_to: end,
+            matches: Vec::new(),
+            start: end,
+        };
+        Self { wanted, filter, telemetry, files: files.into_iter().map(backward).collect(), step: None }
+    }
+
+    /// Where each file, in the order given, has to be read from.
+    ///
+    /// A file that cannot be read any further is read from where the trouble began.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Vec<Offset>> {
+        loop {
+            if let Some(step) = &mut self.step {
+                match Pin::new(step).poll(context) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(done) => {
+                        self.step = None;
+                        self.stepped(done);
+                    }
+                }
+            }
+            if self.take_matches() {
+                return Poll::Ready(self.files.iter().map(|file| file.start).collect());
+            }
+            self.start_step();
+        }
+    }
+
+    /// Takes the latest matches while it is known which they are; whether the search is over.
+    fn take_matches(&mut self) -> bool {
+        while self.wanted > 0 {
+            if self.files.iter().any(|file| file.matches.is_empty() && file.done_to > Offset::ZERO) {
+                return false;
+            }
+            let latest = self.files.iter_mut().filter(|file| !file.matches.is_empty());
+            let Some(file) = latest.max_by_key(|file| file.matches.last().map(|(time, _)| *time)) else { return true };
+            if let Some((_, start)) = file.matches.pop() {
+                file.start = start;
+                self.wanted -= 1;
+            }
+        }
+        true
+    }
+
+    fn start_step(&mut self) {
+        let needy = self.files.iter().enumerate().filter(|(_, file)| file.matches.is_empty() && file.done_to.0 > 0);
+        let jobs: Vec<_> = needy
+            .take(TAIL_STEP_FILES_MAX)
+            .map(|(index, file)| (index, file.file.clone(), file.published, file.done_to))
+            .collect();
+        let (filter, telemetry) = (self.filter.clone(), self.telemetry.clone());
+        self.step = Some(tokio::task::spawn_blocking(move || {
+            let step = |(index, file, published, end)| (index, step_back(&file, published, end, &filter, &telemetry));
+            jobs.into_iter().map(step).collect()
+        }));
+    }
+
+    fn stepped(&mut self, done: Result<Stepped, JoinError>) {
+        let Ok(done) = done else {
+            // The step panicked; nothing more is searched rather than searched for ever.
+            self.files.iter_mut().for_each(|file| file.done_to = Offset::ZERO);
+            return;
+        };
+        for (index, result) in done {
+            let file = &mut self.files[index];
+            match result {
+                Ok(stretch) => {
+                    file.done_to = stretch.from;
+                    file.matches = stretch.matches;
+                }
+                Err(error) => {
+                    tracing::warn!(path = %file.file.path().display(), %error, "the search for the last lines ended");
+                    file.done_to = Offset::ZERO;
+                }
+            }
+        }
+    }
+}
+
+/// Reads backwards from `end`, where a record starts or the last one ends, until something matches or a bounded number
+/// of steps is done.
+fn step_back(
+    file: &Arc<LogFile>,
+    published: Published,
+    end: Offset,
+    filter: &SharedFilter,
+    telemetry: &Telemetry,
+) -> Result<Stretch, CellError> {
+    let handle = file.open().map_err(|error| CellError::Io(end, error))?;
+    let reader = Blocking(&handle);
+    let mut from = end;
+    for _ in 0..TAIL_STEP_GRIDS_MAX {
+        let start = cell_start_before(&reader, from).map_err(|error| CellError::Io(from, error))?;
+        let plan = Plan {
+            start,
+            head: from,
+            beginning: file.beginning(&reader, &published, from).map_err(|error| CellError::Io(start, error))?,
+            rules: &file.log.source.rules,
+            line_max: file.log.source.line_max,
+            mtime: published.mtime,
+        };
+        let cell = Cell::read(&reader, &plan)?;
+        telemetry.reads.inc();
+        from = start;
+        let matches = matches_in(&cell, filter);
+        if !matches.is_empty() || start == Offset::ZERO {
+            return Ok(Stretch { from, matches });
+        }
+    }
+    Ok(Stretch { from, matches: Vec::new() })
+}
+
+/// The start of the first record on the last stretch of the grid before `end` on which a record starts.
+fn cell_start_before(reader: &impl ReadAt, end: Offset) -> std::io::Result<Offset> {
+    let mut grid = (end.0 - 1) / GRID_BYTES * GRID_BYTES;
+    while grid > 0 {
+        if let Some(newline_end) = lines::first_line_end(reader, Offset(grid - 1), Offset(end.0 - 1))? {
+            return Ok(newline_end);
+        }
+        // A line longer than the grid is wide: its start lies further back.
+        grid -= GRID_BYTES;
+    }
+    Ok(Offset::ZERO)
+}
+
+fn matches_in(cell: &Cell, shared: &SharedFilter) -> Vec<Match> {
+    let filter = &shared.filter;
+    let selected = (0..cell.len()).filter(|index| filter.is_everything() || segment::selects(filter, cell, *index));
+    selected.map(|index| (cell.metas()[index].time, cell.start_of(index))).collect()
+}
