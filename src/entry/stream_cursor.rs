@@ -226,7 +226,7 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_byte_is_noticed(points in points(), at: prop::sample::Index, bit in 0..8) {
+        fn a_changed_byte_is_noticed(points in points(), at: prop::sample::Index, bit in 0u8..8) {
             let mut bytes = StreamCursor::new(Nanos(1), 2, points).encode();
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
