@@ -12,3 +12,4 @@ pub mod proto;
 mod sync;
 pub mod telemetry;
 pub mod watch;
+pub mod server;

@@ -110,6 +110,33 @@ pub const LOCAL_ERROR_RESETS_MAX: usize = 1024;
 pub const PENDING_RESETS_MAX: usize = 64;
 /// Bytes of request headers.
 pub const HEADER_BYTES_MAX: u32 = 16 * KIB as u32;
+/// Bytes that HTTP/2 holds for one stream before it stops asking for more; one segment may exceed it.
+pub const STREAM_SEND_BYTES: usize = 16 * KIB;
+/// Bytes that a client may send ahead of us on one HTTP/2 stream.
+pub const STREAM_RECEIVE_BYTES: u32 = 64 * KIB as u32;
+/// Bytes that a client may send ahead of us on one HTTP/2 connection, all streams together.
+pub const CONNECTION_RECEIVE_BYTES: u32 = 256 * KIB as u32;
+/// Bytes of one HTTP/1 message kept in memory in either direction.
+pub const HTTP1_BUFFER_BYTES: usize = 32 * KIB;
+/// Bytes not yet on their way to the peer above which a TCP socket takes no more (`TCP_NOTSENT_LOWAT`). This is what the
+/// kernel holds for a reader that stopped: 41 KiB instead of 3.7 MiB, at the same throughput.
+///
+/// There is no bound on what is on its way (`SO_SNDBUF`): it would slow down readers that are far away, and a reader
+/// that stopped has nothing on its way.
+pub const SOCKET_UNSENT_BYTES: u32 = 32 * KIB as u32;
+/// The same for a Unix socket, where nothing is ever on its way (`SO_SNDBUF`; the kernel doubles it to allow for its
+/// own bookkeeping).
+pub const UNIX_SEND_BYTES: usize = 64 * KIB;
+/// Connections that the kernel keeps for us until we accept them.
+pub const ACCEPT_BACKLOG: u32 = 1024;
+/// First pause of the accept loop after the system ran out of descriptors or memory; it doubles from there.
+pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Longest pause of the accept loop.
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long a newcomer waits for the place of a connection that was closed for it.
+pub const ROOM_WAIT_MAX: Duration = Duration::from_millis(250);
+/// Lines of one kind that strangers can provoke are written to the log at most this often.
+pub const LOG_LINE_EVERY: Duration = Duration::from_secs(10);
 /// Idle time after which the kernel probes a connection.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// Time between the kernel's probes.
@@ -161,3 +188,9 @@ const _: () = assert!(BATCH_BYTES_DEFAULT <= BATCH_BYTES_MAX);
 const _: () = assert!(STREAM_CURSOR_BYTES_CHEAP <= TRAILER_CURSOR_BYTES_MAX);
 const _: () = assert!(WAKE_INTERVAL.as_nanos() <= OPEN_SEGMENT_AGE_MAX.as_nanos());
 const _: () = assert!(DRAIN_MAX.as_secs() < 10);
+// A connection that the kernel is still probing is not called dead by the sweep.
+const _: () = assert!(
+    KEEPALIVE_IDLE.as_secs() + KEEPALIVE_INTERVAL.as_secs() * (KEEPALIVE_PROBES as u64) <= PEER_SILENCE_MAX.as_secs()
+);
+// What one stopped stream holds: a buffer filled to the last byte but one, the segment that went over it, and the next.
+const _: () = assert!(STREAM_SEND_BYTES + 2 * SEGMENT_BYTES < 64 * KIB);

@@ -1,0 +1,3 @@
+//! Everything between a socket and a subscription.
+
+pub mod net;

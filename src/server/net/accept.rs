@@ -1,0 +1,193 @@
+//! Accepting connections until told to stop, and seeing every one of them to its end.
+
+use std::{io, sync::Arc, time::Instant};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Address, ConnectionLimits, Connections, Listeners, Peer,
+    connection::{self, Handler, HttpService},
+    listen::Listener,
+    seldom::Seldom,
+    socket::Socket,
+    sweep::sweep,
+};
+use crate::limits;
+
+/// What [`serve`] works with.
+#[derive(Debug)]
+pub struct Serving {
+    /// Where to accept.
+    pub listeners: Listeners,
+    /// What to keep to.
+    pub limits: ConnectionLimits,
+    /// Where the connections stand while they are open.
+    pub connections: Arc<Connections>,
+    /// Cancelled: stop accepting, wind every connection down, and close what is left when `limits.drain` has passed.
+    pub shutdown: CancellationToken,
+}
+
+/// What the tasks of one [`serve`] share.
+struct Shared<S> {
+    handler: Handler<S>,
+    limits: ConnectionLimits,
+    connections: Arc<Connections>,
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+    wind_down: CancellationToken,
+    close: CancellationToken,
+    log_full: Seldom,
+    log_exhausted: Seldom,
+}
+
+/// What to do after `accept` failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AfterFailure {
+    /// The connection was gone before we took it: take the next.
+    Next,
+    /// The system has no descriptor or no memory left: taking the next at once would fail the same way, for ever.
+    Pause,
+}
+
+/// Serves until `shutdown` is cancelled and every connection has ended. Dropping it closes all connections at once.
+///
+/// Each request carries an `Arc<ConnectionInfo>` in its extensions. `service` is cloned for each request.
+pub async fn serve<S: HttpService>(serving: Serving, service: S) {
+    let Serving { listeners, limits, connections, shutdown } = serving;
+    let close = CancellationToken::new();
+    let _close_when_dropped = close.clone().drop_guard();
+    let shared = Arc::new(Shared {
+        handler: Handler::new(service, &limits),
+        places: Arc::new(Semaphore::new(limits.connections)),
+        limits: limits.clone(),
+        connections: connections.clone(),
+        tasks: TaskTracker::new(),
+        wind_down: shutdown.clone(),
+        close: close.clone(),
+        log_full: Seldom::default(),
+        log_exhausted: Seldom::default(),
+    });
+    for listener in listeners.all {
+        shared.tasks.spawn(accept_loop(listener, shared.clone()));
+    }
+    let sweeping = CancellationToken::new();
+    let _sweep_until_dropped = sweeping.clone().drop_guard();
+    let sweeper = tokio::spawn(sweep(connections.clone(), limits.clone(), sweeping.clone()));
+
+    shutdown.cancelled().await;
+    shared.tasks.close();
+    if timeout(limits.drain, shared.tasks.wait()).await.is_err() {
+        tracing::warn!(connections = connections.count(), "closing the connections that are left");
+        close.cancel();
+        shared.tasks.wait().await;
+    }
+    sweeping.cancel();
+    // The sweep has no result; if it panicked, that was reported by then.
+    let _ = sweeper.await;
+}
+
+async fn accept_loop<S: HttpService>(listener: Listener, shared: Arc<Shared<S>>) {
+    let stop = shared.wind_down.clone();
+    let accept = async {
+        let mut pause = limits::ACCEPT_PAUSE_MIN;
+        loop {
+            match listener.accept().await {
+                Ok((socket, peer, local)) => {
+                    pause = limits::ACCEPT_PAUSE_MIN;
+                    match shared.place().await {
+                        Some(place) => shared.admit(socket, peer, local, place),
+                        None => shared.refuse(peer),
+                    }
+                }
+                Err(error) => match after_failure(&error) {
+                    AfterFailure::Next => {}
+                    AfterFailure::Pause => {
+                        shared.report_exhausted(&listener.address, &error);
+                        sleep(pause).await;
+                        pause = (pause * 2).min(limits::ACCEPT_PAUSE_MAX);
+                    }
+                },
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shared.close.cancelled() => {}
+        () = stop.cancelled() => {}
+        () = accept => {}
+    }
+}
+
+impl<S: HttpService> Shared<S> {
+    /// A place for a connection, taken from another one if need be; `None` when all are at work.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        if !self.connections.make_room() {
+            return None;
+        }
+        timeout(limits::ROOM_WAIT_MAX, self.places.clone().acquire_owned()).await.ok()?.ok()
+    }
+
+    fn admit(&self, socket: Socket, peer: Peer, local: Address, place: OwnedSemaphorePermit) {
+        let registered = self.connections.enter(socket, peer, local, &self.wind_down, &self.close);
+        let (handler, connections) = (self.handler.clone(), self.connections.clone());
+        self.tasks.spawn(async move {
+            let ending = connection::run(&registered.connection, handler).await;
+            connections.count_ended(ending);
+            let connection = &registered.connection;
+            tracing::debug!(id = %connection.id, peer = %connection.peer, %ending, "connection ended");
+            // First out of the list, then its place is free: the list is never longer than there are places.
+            drop(registered);
+            drop(place);
+        });
+    }
+
+    fn refuse(&self, peer: Peer) {
+        self.connections.count_refused();
+        if let Some(unreported) = self.log_full.allow(Instant::now()) {
+            let limit = self.limits.connections;
+            tracing::warn!(%peer, limit, unreported, "refused a connection: all places are taken");
+        }
+    }
+
+    fn report_exhausted(&self, address: &Address, error: &io::Error) {
+        self.connections.count_accept_failure();
+        if let Some(unreported) = self.log_exhausted.allow(Instant::now()) {
+            tracing::error!(%address, %error, unreported, "cannot accept connections for now");
+        }
+    }
+}
+
+/// Unknown errors pause too: a loop that spins is worse than one that is late.
+fn after_failure(error: &io::Error) -> AfterFailure {
+    match error.raw_os_error() {
+        Some(
+            libc::ECONNABORTED | libc::ECONNRESET | libc::EINTR | libc::EAGAIN | libc::EPROTO | libc::EPERM
+            // Errors of the network that were pending on the new socket: accept(2) says to treat them as EAGAIN.
+            | libc::ENETDOWN | libc::ENOPROTOOPT | libc::EHOSTDOWN | libc::ENONET | libc::EHOSTUNREACH
+            | libc::EOPNOTSUPP | libc::ENETUNREACH | libc::ENOTCONN,
+        ) => AfterFailure::Next,
+        Some(_) | None => AfterFailure::Pause,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_system_that_has_run_out_makes_the_loop_pause() {
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EBADF] {
+            assert_eq!(after_failure(&io::Error::from_raw_os_error(code)), AfterFailure::Pause, "{code}");
+        }
+        for code in [libc::ECONNABORTED, libc::EINTR, libc::EHOSTUNREACH, libc::ENOTCONN] {
+            assert_eq!(after_failure(&io::Error::from_raw_os_error(code)), AfterFailure::Next, "{code}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Who is at the other end of a connection.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use super::Address;
+
+/// Names a connection for as long as the process lives; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub(super) u64);
+
+/// The other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Its address; an IPv4 address that came in over an IPv6 socket is an IPv4 address here.
+    Tcp(SocketAddr),
+    /// The process that connected, as the kernel knows it.
+    Unix {
+        /// Effective user id at the time of `connect`.
+        uid: u32,
+        /// Process id in our namespace, where it has one.
+        pid: Option<i32>,
+    },
+}
+
+/// What every request of a connection carries in its extensions, as `Arc<ConnectionInfo>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionInfo {
+    /// The key for [`Connections::close`](super::Connections::close).
+    pub id: ConnectionId,
+    /// The other end.
+    pub peer: Peer,
+    /// Our end.
+    pub local: Address,
+    /// Set when the connection is encrypted.
+    pub tls: Option<TlsInfo>,
+}
+
+/// What TLS tells of a peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsInfo {
+    /// The common name in the client's certificate. It was signed by the configured authority and is valid; a
+    /// certificate with none or several common names has no name here.
+    pub client_name: Option<Arc<str>>,
+    /// A valid client certificate was shown, named or not.
+    pub client_certificate: bool,
+}
+
+impl Peer {
+    /// Whether the peer runs on this machine: a Unix socket or a loopback address.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().is_loopback(),
+            Self::Unix { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix { uid, pid: Some(pid) } => write!(f, "unix:uid={uid},pid={pid}"),
+            Self::Unix { uid, pid: None } => write!(f, "unix:uid={uid}"),
+        }
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
