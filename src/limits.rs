@@ -127,6 +127,10 @@ pub const SOCKET_UNSENT_BYTES: u32 = 32 * KIB as u32;
 /// The same for a Unix socket, where nothing is ever on its way (`SO_SNDBUF`; the kernel doubles it to allow for its
 /// own bookkeeping).
 pub const UNIX_SEND_BYTES: usize = 64 * KIB;
+/// Bytes that TLS holds of a connection before it takes no more, in clear and encrypted, each.
+pub const TLS_BUFFER_BYTES: usize = 32 * KIB;
+/// Bytes of a file with certificates or a key.
+pub const PEM_BYTES_MAX: u64 = MIB as u64;
 /// Connections that the kernel keeps for us until we accept them.
 pub const ACCEPT_BACKLOG: u32 = 1024;
 /// First pause of the accept loop after the system ran out of descriptors or memory; it doubles from there.

@@ -2,6 +2,7 @@
 
 mod exhaustion;
 mod support;
+mod tls;
 mod unix;
 
 use std::time::{Duration, Instant};

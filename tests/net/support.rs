@@ -21,7 +21,9 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use logtap::server::net::{Address, ConnectionInfo, ConnectionLimits, Connections, Listen, Listeners, Serving, serve};
+use logtap::server::net::{
+    Address, ConnectionInfo, ConnectionLimits, Connections, Listen, Listeners, Serving, Tls, serve,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::TcpStream,
@@ -46,14 +48,14 @@ pub struct Server {
 
 impl Server {
     pub fn start(limits: ConnectionLimits) -> Self {
-        Self::start_on(&[Listen::Tcp("127.0.0.1:0".into())], limits)
+        Self::start_on(&[Listen::Tcp("127.0.0.1:0".into())], None, limits)
     }
 
-    pub fn start_on(listen: &[Listen], limits: ConnectionLimits) -> Self {
+    pub fn start_on(listen: &[Listen], tls: Option<Arc<Tls>>, limits: ConnectionLimits) -> Self {
         let listeners = Listeners::bind(listen).expect("the address is free");
         let addresses = listeners.addresses().cloned().collect();
         let (connections, shutdown) = (Connections::new(), CancellationToken::new());
-        let serving = Serving { listeners, limits, connections: connections.clone(), shutdown: shutdown.clone() };
+        let serving = Serving { listeners, tls, limits, connections: connections.clone(), shutdown: shutdown.clone() };
         let alive = Arc::new(AtomicUsize::new(0));
         let done = tokio::spawn(serve(serving, service(alive.clone(), shutdown.clone())));
         Self { addresses, connections, alive, done, _stop: shutdown.clone().drop_guard(), shutdown }

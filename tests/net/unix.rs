@@ -14,7 +14,7 @@ use crate::support::{Server, get, http1, http2, soon, text};
 async fn a_unix_socket_serves_both_versions_and_knows_its_peers() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("tap.sock");
-    let server = Server::start_on(&[Listen::Unix(path.clone())], ConnectionLimits::default());
+    let server = Server::start_on(&[Listen::Unix(path.clone())], None, ConnectionLimits::default());
     assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o7777, 0o660);
     let uid = fs::metadata(directory.path()).expect("it is there").uid();
     let expected = format!(" unix:uid={uid},pid={}", std::process::id());

@@ -15,6 +15,7 @@ use super::{
     seldom::Seldom,
     socket::Socket,
     sweep::sweep,
+    tls::Tls,
 };
 use crate::limits;
 
@@ -23,6 +24,8 @@ use crate::limits;
 pub struct Serving {
     /// Where to accept.
     pub listeners: Listeners,
+    /// Set: what is spoken on TCP is TLS.
+    pub tls: Option<Arc<Tls>>,
     /// What to keep to.
     pub limits: ConnectionLimits,
     /// Where the connections stand while they are open.
@@ -57,11 +60,11 @@ enum AfterFailure {
 ///
 /// Each request carries an `Arc<ConnectionInfo>` in its extensions. `service` is cloned for each request.
 pub async fn serve<S: HttpService>(serving: Serving, service: S) {
-    let Serving { listeners, limits, connections, shutdown } = serving;
+    let Serving { listeners, tls, limits, connections, shutdown } = serving;
     let close = CancellationToken::new();
     let _close_when_dropped = close.clone().drop_guard();
     let shared = Arc::new(Shared {
-        handler: Handler::new(service, &limits),
+        handler: Handler::new(service, tls, &limits),
         places: Arc::new(Semaphore::new(limits.connections)),
         limits: limits.clone(),
         connections: connections.clone(),

@@ -1,8 +1,8 @@
 //! The life of one connection, from its first bytes to the end of its last stream.
 
-use std::{error::Error, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{error::Error, pin::pin, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{
@@ -14,24 +14,17 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::{TowerToHyperService, TowerToHyperServiceFuture},
 };
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    time::timeout,
-};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use super::{
     ConnectionInfo, ConnectionLimits, TlsInfo,
-    protocol::{self, Greeting},
+    opening::{Opening, Openings},
     registry::{Connection, Ending, Phase},
-    rewound::Rewound,
-    socket::SocketIo,
+    tls::Tls,
+    transport::Transport,
 };
 use crate::limits;
-
-/// What a client of TLS hears where none is spoken: a fatal alert, `protocol_version` (RFC 8446, section 6).
-const TLS_ALERT: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
 
 /// What [`serve`](super::serve) serves: a `tower` service from requests to bodies of `Bytes`. Implemented by everything
 /// that is one.
@@ -56,6 +49,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Clone)]
 pub(super) struct Handler<S> {
     service: TowerToHyperService<S>,
+    openings: Openings,
     limits: Arc<ConnectionLimits>,
 }
 
@@ -86,8 +80,12 @@ where
 }
 
 impl<S> Handler<S> {
-    pub(super) fn new(service: S, limits: &ConnectionLimits) -> Self {
-        Self { service: TowerToHyperService::new(service), limits: Arc::new(limits.clone()) }
+    pub(super) fn new(service: S, tls: Option<Arc<Tls>>, limits: &ConnectionLimits) -> Self {
+        Self {
+            service: TowerToHyperService::new(service),
+            openings: Openings::new(tls, limits.handshake),
+            limits: Arc::new(limits.clone()),
+        }
     }
 }
 
@@ -110,46 +108,21 @@ pub(super) async fn run<S: HttpService>(connection: &Connection, handler: Handle
 }
 
 async fn converse<S: HttpService>(connection: &Connection, handler: &Handler<S>) -> Ending {
-    let io = SocketIo(connection.socket.clone());
-    let greeted = timeout(handler.limits.handshake, greet(io));
-    let Some(greeted) = connection.wind_down.run_until_cancelled(greeted).await else {
-        return Ending::Finished;
-    };
-    let (greeting, io) = match greeted {
-        Err(_) => return Ending::Silent,
-        Ok(Err(_)) => return Ending::Broken,
-        Ok(Ok(greeted)) => greeted,
-    };
-    match greeting {
-        Greeting::Unknown => Ending::Finished,
-        Greeting::Http1 => serve_http1(connection, handler, io, None).await,
-        Greeting::Http2 => serve_http2(connection, handler, io, None).await,
-        Greeting::Tls => {
-            farewell(io, TLS_ALERT, handler.limits.handshake).await;
-            Ending::Tls
-        }
+    let opening = connection.wind_down.run_until_cancelled(handler.openings.open(connection)).await;
+    match opening {
+        None => Ending::Finished,
+        Some(Opening::Over(ending)) => ending,
+        Some(Opening::Http1(io, tls)) => serve_http1(connection, handler, io, tls).await,
+        Some(Opening::Http2(io, tls)) => serve_http2(connection, handler, io, tls).await,
     }
 }
 
-/// Reads until it is clear what the peer speaks. `Unknown` means that it left before.
-async fn greet<T: AsyncRead + Unpin>(mut io: T) -> io::Result<(Greeting, Rewound<T>)> {
-    let mut first = BytesMut::with_capacity(protocol::HTTP2_PREFACE.len());
-    loop {
-        // Never more than the preface: what follows it is not ours to read.
-        let missing = protocol::HTTP2_PREFACE.len() - first.len();
-        let read = (&mut io).take(missing as u64).read_buf(&mut first).await?;
-        match protocol::greeting(&first) {
-            Greeting::Unknown if read > 0 => {}
-            greeting => return Ok((greeting, Rewound::new(first.freeze(), io))),
-        }
-    }
-}
-
-async fn serve_http1<S, T>(connection: &Connection, handler: &Handler<S>, io: T, tls: Option<TlsInfo>) -> Ending
-where
-    S: HttpService,
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+async fn serve_http1<S: HttpService>(
+    connection: &Connection,
+    handler: &Handler<S>,
+    io: Transport,
+    tls: Option<TlsInfo>,
+) -> Ending {
     connection.enter_phase(Phase::Http1);
     let mut builder = http1::Builder::new();
     builder
@@ -169,11 +142,12 @@ where
     ending(result)
 }
 
-async fn serve_http2<S, T>(connection: &Connection, handler: &Handler<S>, io: T, tls: Option<TlsInfo>) -> Ending
-where
-    S: HttpService,
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+async fn serve_http2<S: HttpService>(
+    connection: &Connection,
+    handler: &Handler<S>,
+    io: Transport,
+    tls: Option<TlsInfo>,
+) -> Ending {
     connection.enter_phase(Phase::Http2);
     let streams = Streams { tasks: connection.streams.clone(), close: connection.close.clone() };
     let mut builder = http2::Builder::new(streams);
@@ -205,27 +179,6 @@ fn ending(result: hyper::Result<()>) -> Ending {
         Err(error) if error.is_timeout() => Ending::Silent,
         Err(_) => Ending::Broken,
     }
-}
-
-/// Says `last` to a peer that speaks something else, and waits until it has gone: closing a socket with unread bytes
-/// would take `last` back from a peer that has not read it yet.
-async fn farewell<T: AsyncRead + AsyncWrite + Unpin>(mut io: T, last: &[u8], patience: Duration) {
-    let mut rest = [0; 1024];
-    let goodbye = async {
-        io.write_all(last).await?;
-        io.shutdown().await?;
-        // As much as a first flight can be.
-        let mut left = limits::HEADER_BYTES_MAX as usize;
-        while left > 0 {
-            match io.read(&mut rest).await? {
-                0 => break,
-                read => left = left.saturating_sub(read),
-            }
-        }
-        io::Result::Ok(())
-    };
-    // Whether it heard us is its own concern.
-    let _ = timeout(patience, goodbye).await;
 }
 
 impl<S: Clone> Handler<S> {

@@ -18,6 +18,7 @@
 mod accept;
 mod connection;
 mod listen;
+mod opening;
 mod peer;
 mod protocol;
 mod registry;
@@ -26,6 +27,8 @@ mod seldom;
 mod socket;
 mod sweep;
 mod sys;
+mod tls;
+mod transport;
 
 use std::time::Duration;
 
@@ -35,6 +38,7 @@ pub use listen::{Address, Listen, ListenError, Listeners};
 pub use peer::{ConnectionId, ConnectionInfo, Peer, TlsInfo};
 pub use registry::{CloseReason, ConnectionSummary, Connections, Ending, Phase, Totals};
 pub use sys::raise_descriptor_limit;
+pub use tls::{ClientCertificates, Reloaded, Tls, TlsError, TlsSettings};
 
 use crate::limits;
 

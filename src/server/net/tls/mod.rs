@@ -1,0 +1,117 @@
+//! The TLS side of the listeners: a certificate that can be replaced while connections are open.
+//!
+//! The files are read and checked when the daemon starts and each time it is told that they may have changed. What is
+//! wrong with them is said then, not at the first handshake, and a bad change leaves the old certificate in service.
+
+mod certificate;
+mod load;
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use arc_swap::ArcSwap;
+use rustls::{ServerConfig, ServerConnection};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use self::load::Files;
+pub use self::load::TlsError;
+use super::TlsInfo;
+use crate::limits;
+
+/// Where the certificate comes from, and which ones clients need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// PEM: the server's certificate, then those that lead from it to an authority that clients know.
+    pub certificate: PathBuf,
+    /// PEM: its private key; refused when the world may read it.
+    pub key: PathBuf,
+    /// Whether clients show certificates.
+    pub clients: ClientCertificates,
+}
+
+/// Whether clients show certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// They are not asked for one.
+    Ignored,
+    /// They may, and then it must be signed by one of the authorities in this PEM file. A handshake with a bad
+    /// certificate fails; whether none is enough is for the authorisation of each request to say.
+    Optional(PathBuf),
+    /// As `Optional`, but a handshake without one fails.
+    Required(PathBuf),
+}
+
+/// The TLS configuration in service. New connections take it as it is when they begin; open ones keep theirs.
+pub struct Tls {
+    settings: TlsSettings,
+    current: ArcSwap<ServerConfig>,
+    /// What `current` was made of. Held during a reload, so that two of them follow each other.
+    files: Mutex<Files>,
+}
+
+/// What a reload found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// The files are as they were.
+    Unchanged,
+    /// New connections get what the files hold now.
+    Changed,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Reads and checks the files. Warns of certificates that are not valid at this time.
+    pub fn load(settings: TlsSettings) -> Result<Self, TlsError> {
+        let files = Files::read(&settings)?;
+        let config = files.check(&settings, SystemTime::now())?;
+        Ok(Self { settings, current: ArcSwap::new(config), files: Mutex::new(files) })
+    }
+
+    /// Reads the files again. On an error what was in service stays so.
+    pub fn reload(&self) -> Result<Reloaded, TlsError> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Files::read(&self.settings)?;
+        if now == *files {
+            return Ok(Reloaded::Unchanged);
+        }
+        self.current.store(now.check(&self.settings, SystemTime::now())?);
+        *files = now;
+        Ok(Reloaded::Changed)
+    }
+
+    /// The files that are read, for whoever watches them.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let ca = match &self.settings.clients {
+            ClientCertificates::Ignored => None,
+            ClientCertificates::Optional(path) | ClientCertificates::Required(path) => Some(path.clone()),
+        };
+        [self.settings.certificate.clone(), self.settings.key.clone()].into_iter().chain(ca).collect()
+    }
+
+    /// Makes the handshake; it has no deadline of its own.
+    pub(super) async fn accept<T>(&self, io: T) -> std::io::Result<(TlsStream<T>, TlsInfo)>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let acceptor = TlsAcceptor::from(self.current.load_full());
+        // What rustls holds in clear and encrypted is pinned by a reader that stopped.
+        let bounded = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(limits::TLS_BUFFER_BYTES));
+        let stream = acceptor.accept_with(io, bounded).await?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let info = TlsInfo {
+            client_name: shown.and_then(|shown| certificate::common_name(shown)).map(Arc::from),
+            client_certificate: shown.is_some(),
+        };
+        Ok((stream, info))
+    }
+}
