@@ -2,6 +2,7 @@
 //!
 //! The rooms and the arrows between them are drawn in `ARCHITECTURE.md`.
 
+pub mod config;
 pub mod entry;
 pub mod feed;
 pub mod file;

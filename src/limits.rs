@@ -60,6 +60,24 @@ pub const CACHE_BYTES_DEFAULT: u64 = 64 * MIB as u64;
 /// What keeping one item costs beside its bytes: key, links, counters. Counted against the budget.
 pub const CACHE_ITEM_OVERHEAD_BYTES: usize = 256;
 
+/// Largest cache that a configuration may ask for, in bytes.
+pub const CACHE_CONFIGURED_BYTES_MAX: u64 = 1 << 36;
+
+// ---- Configuration ----
+
+/// Largest configuration file, in bytes: what is larger is no configuration.
+pub const CONFIG_BYTES_MAX: u64 = 4 * MIB as u64;
+/// Sources of one configuration.
+pub const SOURCE_COUNT_MAX: usize = 1024;
+/// Globs in one list of a configuration.
+pub const GLOB_COUNT_MAX: usize = 1024;
+/// Length of a source's name, in bytes.
+pub const SOURCE_NAME_BYTES_MAX: usize = 64;
+/// Labels of one source: each goes into every entry whose fields are asked for.
+pub const LABEL_COUNT_MAX: usize = 32;
+/// Length of a label's key and of its value, in bytes, each.
+pub const LABEL_BYTES_MAX: usize = 1024;
+
 // ---- Requests ----
 
 /// Largest request message, in bytes.
@@ -81,6 +99,8 @@ pub const REQUEST_ID_BYTES_MAX: usize = 64;
 pub const STREAMS_MAX_DEFAULT: u32 = 1024;
 /// Concurrent streams of one client, unless the configuration says otherwise.
 pub const STREAMS_PER_CLIENT_DEFAULT: u32 = 64;
+/// Most concurrent streams that a configuration may ask for, altogether or for one client.
+pub const STREAMS_CONFIGURED_MAX: u32 = 1_000_000;
 /// Longest time that one poll of a stream may work before it lets others run.
 pub const POLL_WORK_MAX: Duration = Duration::from_micros(500);
 /// How long after its deadline a stream that is not being read may live before its connection is closed.
@@ -89,6 +109,10 @@ pub const DEADLINE_GRACE: Duration = Duration::from_secs(5);
 pub const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// How long a connection may stop reading, unless the configuration says otherwise.
 pub const STALL_MAX_DEFAULT: Duration = Duration::from_secs(3600);
+/// Shortest such time that a configuration may ask for: below it a short pause of the network would cost connections.
+pub const STALL_CONFIGURED_MIN: Duration = Duration::from_secs(1);
+/// Longest such time that a configuration may ask for.
+pub const STALL_CONFIGURED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A following batch stream without anything to say sends a heartbeat this often.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 /// Bytes of entries in one batch, unless the request says otherwise.
@@ -188,6 +212,11 @@ const _: () = assert!(CURSOR_TAIL_BYTES <= CURSOR_HEAD_BYTES);
 const _: () = assert!(LINE_BYTES_DEFAULT <= LINE_BYTES_MAX);
 const _: () = assert!(LINE_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < CLIENT_MESSAGE_BYTES);
+const _: () = assert!(CACHE_BYTES_DEFAULT <= CACHE_CONFIGURED_BYTES_MAX);
+const _: () =
+    assert!(STREAMS_PER_CLIENT_DEFAULT <= STREAMS_MAX_DEFAULT && STREAMS_MAX_DEFAULT <= STREAMS_CONFIGURED_MAX);
+const _: () = assert!(STALL_CONFIGURED_MIN.as_secs() <= STALL_MAX_DEFAULT.as_secs());
+const _: () = assert!(STALL_MAX_DEFAULT.as_secs() <= STALL_CONFIGURED_MAX.as_secs());
 const _: () = assert!(BATCH_BYTES_DEFAULT <= BATCH_BYTES_MAX);
 const _: () = assert!(STREAM_CURSOR_BYTES_CHEAP <= TRAILER_CURSOR_BYTES_MAX);
 const _: () = assert!(WAKE_INTERVAL.as_nanos() <= OPEN_SEGMENT_AGE_MAX.as_nanos());
