@@ -2,7 +2,9 @@
 //!
 //! The rooms and the arrows between them are drawn in `ARCHITECTURE.md`.
 
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod entry;
 pub mod feed;
 pub mod file;

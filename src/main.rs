@@ -1,3 +1,5 @@
 //! The `logtap` program; everything it does is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    logtap::cli::main()
+}

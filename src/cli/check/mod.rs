@@ -1,0 +1,115 @@
+//! `logtap check`: what the configuration comes to, before a daemon lives by it.
+//!
+//! What is printed is TOML: the effective configuration with the origin of each value, then, as comments, the limits
+//! and the files. Warnings and errors go to standard error.
+
+mod files;
+mod limits;
+
+use std::{
+    fmt::Write as _,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Exit, inputs, print};
+use crate::config::{Config, Effective, Loaded};
+
+/// Checks the configuration and shows what it comes to
+///
+/// Prints the effective configuration and where each value comes from, the limits, and the files that each source
+/// matches now. Exit status: 0 when a daemon could live by it, 78 when not.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Check this file instead of what is in /etc/logtap [env: LOGTAP_CONFIG]
+    file: Option<PathBuf>,
+
+    /// Print errors and warnings only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Checks, and prints what was found.
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    let mut inputs = inputs::from_environment()?;
+    inputs.file = arguments.file.or(inputs.file);
+    let loaded = match inputs.load() {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprint!("{problems}");
+            return Ok(Exit::BadConfiguration);
+        }
+    };
+    let found = files::find(&loaded.config.sources);
+    for warning in files::warnings(&found) {
+        eprintln!("warning: {warning}");
+    }
+    let missing = missing_files(&loaded.config);
+    if !arguments.quiet {
+        print(report(&loaded, &found).as_bytes())?;
+    }
+    Ok(if missing { Exit::BadConfiguration } else { Exit::Success })
+}
+
+fn report(loaded: &Loaded, found: &[files::Found<'_>]) -> String {
+    let mut text = String::new();
+    for file in &loaded.files {
+        push(&mut text, format_args!("# {}", file.display()));
+    }
+    effective(&loaded.effective, &mut text);
+    push(&mut text, format_args!("\n# Limits"));
+    for limit in limits::all() {
+        push(&mut text, format_args!("# {limit}"));
+    }
+    push(&mut text, format_args!("\n# Files"));
+    for source in found {
+        push(&mut text, format_args!("# {source}"));
+    }
+    text
+}
+
+/// Each table with its keys, the origins in one column.
+fn effective(lines: &[Effective], text: &mut String) {
+    for (index, line) in lines.iter().enumerate() {
+        // A source begins with its name: the only sign where one `[[source]]` ends and the next begins.
+        let begins = index == 0 || lines[index - 1].table != line.table || line.key == "name";
+        if begins {
+            push(text, format_args!("{}{}", if text.is_empty() { "" } else { "\n" }, line.table));
+        }
+        let setting = format!("{} = {}", line.key, line.value);
+        push(text, format_args!("{setting:<60} # {}", line.origin));
+    }
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("a string takes everything");
+}
+
+/// Names the files beside the configuration that are not there. One that exists and cannot be read by whoever runs the
+/// check may well be readable for the daemon: that is a warning.
+fn missing_files(config: &Config) -> bool {
+    let tls = config.tls.iter().flat_map(|tls| {
+        let client_ca = tls.client_ca.as_deref().map(|path| ("[tls] client_ca", path));
+        [("[tls] cert", tls.cert.as_path()), ("[tls] key", tls.key.as_path())].into_iter().chain(client_ca)
+    });
+    let auth = config.auth.iter().map(|auth| ("[auth] tokens_file", auth.tokens_file.as_path()));
+    let mut missing = false;
+    for (key, path) in tls.chain(auth) {
+        match readable(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                eprintln!("warning: {key}: {} cannot be read by this user: {error}", path.display());
+            }
+            Err(error) => {
+                missing = true;
+                eprintln!("{key}: {}: {error}", path.display());
+            }
+        }
+    }
+    missing
+}
+
+fn readable(path: &Path) -> io::Result<()> {
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.is_file() { Ok(()) } else { Err(io::Error::other("this is no regular file")) }
+}
