@@ -486,3 +486,12 @@ fn changed_keys_that_need_a_restart_are_known() {
     assert_eq!(old.needs_restart(&old), Vec::<&str>::new());
     assert_eq!(old.needs_restart(&new), ["server.cache"]);
 }
+
+#[test]
+fn the_shipped_schema_is_the_one_of_the_table_of_keys() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/logtap.schema.json");
+    let shipped = fs::read_to_string(path).expect("the schema");
+    let made = logtap::config::json_schema();
+    assert!(shipped == made, "make it anew: logtap check --schema > packaging/logtap.schema.json");
+    assert!(made.contains("\"default\": \"64MiB\"") && made.contains("\"default\": ["), "{made}");
+}

@@ -13,12 +13,14 @@ pub mod keys;
 mod load;
 mod node;
 mod problems;
+mod schema;
 mod values;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, ops::Deref, path::PathBuf, time::Duration};
 
 pub use load::{DEFAULT_DIRECTORY, Effective, Inputs, Loaded, Origin};
 pub use problems::{Problem, Problems};
+pub use schema::json_schema;
 
 /// A whole configuration. Every field has been checked, alone and against the others.
 #[derive(Clone, Debug, PartialEq, Eq)]

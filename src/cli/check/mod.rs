@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{Exit, inputs, print};
-use crate::config::{Config, Effective, Loaded};
+use crate::config::{Config, Effective, Loaded, json_schema};
 
 /// Checks the configuration and shows what it comes to
 ///
@@ -27,10 +27,18 @@ pub(super) struct Arguments {
     /// Print errors and warnings only
     #[arg(short, long)]
     quiet: bool,
+
+    /// Check nothing; print the JSON schema of the configuration, for editors that complete TOML by one
+    #[arg(long, conflicts_with_all = ["file", "quiet"])]
+    schema: bool,
 }
 
 /// Checks, and prints what was found.
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    if arguments.schema {
+        print(json_schema().as_bytes())?;
+        return Ok(Exit::Success);
+    }
     let mut inputs = inputs::from_environment()?;
     inputs.file = arguments.file.or(inputs.file);
     let loaded = match inputs.load() {
