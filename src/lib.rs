@@ -9,6 +9,7 @@ pub mod entry;
 pub mod feed;
 pub mod file;
 pub mod filter;
+pub mod file;
 pub mod limits;
 pub mod parse;
 pub mod proto;

@@ -207,6 +207,38 @@ pub const HELD_AGE_MAX: Duration = Duration::from_secs(600);
 /// Bytes of deleted files kept open for subscribers that lag.
 pub const HELD_BYTES_MAX: u64 = 1 << 30;
 
+// ---- Archives ----
+
+/// Uncompressed bytes between the places where the decoding of an archive can be taken up again, at first: a read
+/// anywhere decodes at most about so much, some 10 ms. Large archives double it, see `ARCHIVE_CHECKPOINTS_MAX`.
+pub const ARCHIVE_CHECKPOINT_BYTES: u64 = 4 * MIB as u64;
+/// Such places kept of one archive; one more, and every second is dropped and their distance doubled. Each costs up to
+/// 43 KiB, some 8 KiB for text, or next to nothing between the members or frames of an archive.
+pub const ARCHIVE_CHECKPOINTS_MAX: usize = 512;
+/// Compressed bytes read at once.
+pub const ARCHIVE_INPUT_BYTES: usize = 64 * KIB;
+/// Uncompressed bytes that a decoder can still give again: what its format refers back to, what readers compare before
+/// they go on, and a cell.
+pub const ARCHIVE_HISTORY_BYTES: usize = 96 * KIB;
+/// Uncompressed bytes before a place that a decoder was sent to which stay for those who read backward from there, until
+/// it goes on.
+pub const ARCHIVE_BACK_BYTES: usize = 4 * MIB;
+/// Uncompressed bytes that a decoder makes in one step, at most.
+pub const ARCHIVE_STEP_BYTES: usize = 64 * KIB;
+/// Longest header and longest padding of a gzip member, in bytes.
+pub const ARCHIVE_HEADER_BYTES_MAX: u64 = MIB as u64;
+/// Binary logarithm of the largest zstd window that is read: 8 MiB, what RFC 8878 asks every decoder to support and
+/// what `zstd` makes unless told `--long` or `--ultra`.
+pub const ARCHIVE_ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// Decoders kept between reads, for all archives together: each is a reader that goes on where it was at no cost.
+pub const PARKED_DECODERS_MAX: usize = 32;
+/// Bytes of decoders kept between reads, for all archives together; one for gzip has 0.3 MiB, one for zstd up to 9, and
+/// `ARCHIVE_BACK_BYTES` are added while somebody reads backward.
+pub const PARKED_BYTES_MAX: usize = 64 * MIB;
+
+const _: () = assert!(ARCHIVE_HISTORY_BYTES >= 32 * KIB + GRID_BYTES as usize);
+const _: () = assert!(ARCHIVE_STEP_BYTES as u64 <= ARCHIVE_CHECKPOINT_BYTES);
+const _: () = assert!(PARKED_BYTES_MAX > 2 * (ARCHIVE_BACK_BYTES + (1 << ARCHIVE_ZSTD_WINDOW_LOG_MAX)));
 const _: () = assert!(SEGMENT_BYTES < GRID_BYTES as usize);
 const _: () = assert!(CURSOR_TAIL_BYTES <= CURSOR_HEAD_BYTES);
 const _: () = assert!(LINE_BYTES_DEFAULT <= LINE_BYTES_MAX);

@@ -11,3 +11,6 @@ pub mod read;
 pub use cell::{Cell, CellError};
 pub use identity::{Identity, Stat};
 pub use read::{Blocking, Cached, ReadAt};
+//! Files as they lie on the disk: reading them by position and knowing them by name.
+
+pub mod archive;
