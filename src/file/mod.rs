@@ -3,6 +3,7 @@
 //! Everything is positional and blocking; whoever calls decides on which thread. This room keeps no state of its own
 //! and knows nothing of subscribers, caches or wake-ups.
 
+pub mod archive;
 pub mod cell;
 pub mod identity;
 pub mod lines;
@@ -11,6 +12,3 @@ pub mod read;
 pub use cell::{Cell, CellError};
 pub use identity::{Identity, Stat};
 pub use read::{Blocking, Cached, ReadAt};
-//! Files as they lie on the disk: reading them by position and knowing them by name.
-
-pub mod archive;
