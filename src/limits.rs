@@ -115,6 +115,8 @@ pub const STALL_CONFIGURED_MIN: Duration = Duration::from_secs(1);
 pub const STALL_CONFIGURED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A following batch stream without anything to say sends a heartbeat this often.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+/// How often streams are looked at from outside, for deadlines that a stopped reader hides.
+pub const STREAM_SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of entries in one batch, unless the request says otherwise.
 pub const BATCH_BYTES_DEFAULT: usize = 64 * KIB;
 /// Most bytes of entries that a request may ask for in one batch.
@@ -122,6 +124,10 @@ pub const BATCH_BYTES_MAX: usize = MIB;
 
 // ---- Connections ----
 
+/// How long reads that hang may keep the process once everything else has ended.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
+/// Threads for what waits for a disk.
+pub const BLOCKING_THREADS_MAX: usize = 16;
 /// Open connections.
 pub const CONNECTIONS_MAX: usize = 1024;
 /// Concurrent HTTP/2 streams on one connection.
@@ -190,6 +196,8 @@ pub const POLL_EVERY: Duration = Duration::from_millis(250);
 pub const RESCAN_EVERY: Duration = Duration::from_secs(30);
 /// The same where some directories have no events.
 pub const BLIND_RESCAN_EVERY: Duration = Duration::from_secs(1);
+/// A watcher that has not looked for so long is taken to be dead.
+pub const READINESS_MAX: Duration = Duration::from_secs(90);
 /// Looks at everything are at least this far apart.
 pub const RESCAN_PAUSE: Duration = Duration::from_millis(50);
 /// Changed names that are remembered one by one; more mean a look at everything.

@@ -1,3 +1,122 @@
-//! Everything between a socket and a subscription.
+//! gRPC and HTTP over subscriptions: everything between a socket and a subscription.
 
+pub mod grpc;
 pub mod net;
+pub mod streams;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{StatusCode, Version, header};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
+
+use self::streams::Streams;
+use crate::{feed::Feed, limits::READINESS_MAX, proto};
+
+/// What all requests share.
+pub struct Shared {
+    /// Where entries come from.
+    pub feed: Arc<Feed>,
+    /// The open streams.
+    pub streams: Arc<Streams>,
+    /// What health checks are told.
+    pub health: HealthReporter,
+}
+
+/// Names under which health is asked for: the daemon as a whole, and each service.
+const HEALTH_NAMES: [&str; 3] = ["", "LogService", "logtap.v1.LogService"];
+
+impl Shared {
+    /// What requests share, and the health service that answers with what it is told.
+    pub fn new(feed: Arc<Feed>, streams: Arc<Streams>) -> (Arc<Self>, HealthServer<impl Health>) {
+        let (health, service) = tonic_health::server::health_reporter();
+        (Arc::new(Self { feed, streams, health }), service)
+    }
+
+    /// Tells health checks whether requests are served.
+    pub async fn set_serving(&self, serving: bool) {
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in HEALTH_NAMES {
+            self.health.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// Everything that is served, as one service.
+///
+/// # Errors
+/// When the descriptors that the build made are no descriptors.
+pub fn router(
+    shared: Arc<Shared>,
+    health: HealthServer<impl Health>,
+) -> Result<Router, tonic_reflection::server::Error> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let grpc = grpc::routes()
+        .route_service("/grpc.health.v1.Health/{method}", health)
+        .route_service("/grpc.reflection.v1.ServerReflection/{method}", reflection().build_v1()?)
+        .route_service("/grpc.reflection.v1alpha.ServerReflection/{method}", reflection().build_v1alpha()?);
+    Ok(grpc
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .fallback(not_found)
+        .layer(middleware::from_fn(refuse_grpc_over_http1))
+        .with_state(shared))
+}
+
+/// gRPC needs HTTP/2; over HTTP/1 its trailers would be lost without a word.
+async fn refuse_grpc_over_http1(request: Request, next: Next) -> Response {
+    if is_grpc(&request) && request.version() < Version::HTTP_2 {
+        return (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is served over HTTP/2 only\n").into_response();
+    }
+    next.run(request).await
+}
+
+fn is_grpc(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    match kind.strip_prefix(b"application/grpc") {
+        Some(rest) => !rest.starts_with(b"-web"),
+        None => false,
+    }
+}
+
+async fn not_found(request: Request) -> Response {
+    if is_grpc(&request) {
+        return grpc::unknown_method(request.headers(), request.uri().path());
+    }
+    (StatusCode::NOT_FOUND, "nothing is served here\n").into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    shared.feed.measure();
+    shared.streams.measure();
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shared.feed.telemetry.render()).into_response()
+}
+
+/// Ready while the watcher's thread looks at the file system as often as it should.
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    if shared.feed.is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "going down\n").into_response();
+    }
+    match shared.feed.hints.silence() {
+        silence if silence > READINESS_MAX => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("the watcher has been silent for {silence:?}\n")).into_response()
+        }
+        _ => "ready\n".into_response(),
+    }
+}

@@ -7,10 +7,7 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -38,8 +35,8 @@ pub struct Hints {
     pub(super) files: Notify,
     names: Mutex<Names>,
     names_changed: Condvar,
-    /// Scans done, for those who wait for one.
-    scans: AtomicU64,
+    /// When the thread looked last.
+    looked: Mutex<Instant>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -58,7 +55,7 @@ impl Hints {
             files: Notify::new(),
             names: Mutex::default(),
             names_changed: Condvar::new(),
-            scans: AtomicU64::new(0),
+            looked: Mutex::new(Instant::now()),
             telemetry,
         })
     }
@@ -89,9 +86,9 @@ impl Hints {
         self.names_changed.notify_one();
     }
 
-    /// Number of scans done so far: proof that the thread is alive.
-    pub fn scans(&self) -> u64 {
-        self.scans.load(Ordering::Relaxed)
+    /// How long ago the watcher's thread looked last: proof that it is alive.
+    pub fn silence(&self) -> Duration {
+        lock(&self.looked).elapsed()
     }
 
     /// The files that may have changed since the last call.
@@ -208,7 +205,7 @@ impl Eyes {
         }
         self.catalogue.prune();
         changed.iter().for_each(|file| self.hints.touch(file));
-        self.hints.scans.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.hints.looked) = Instant::now();
     }
 
     /// Sets and removes watches so that they fit the catalogue; whether a directory is watched that was not before.

@@ -1,0 +1,158 @@
+//! The two log services over gRPC, by hand: their streams answer with bytes that are encoded already.
+
+mod body;
+pub mod call;
+mod list;
+mod request;
+pub mod status;
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{Request, State},
+    routing::post,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use prost::Message;
+use tonic::Status;
+
+use self::{body::StreamBody, request::Rpc};
+use super::{
+    Shared,
+    net::ConnectionInfo,
+    streams::{Client, Stream},
+};
+use crate::{
+    feed::open::{self, Extent},
+    proto::{compat, v1},
+    telemetry::Transport,
+};
+
+/// The routes of both services.
+pub fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/LogService/{method}", post(compat_call))
+        .route("/logtap.v1.LogService/{method}", post(v1_call))
+}
+
+/// UNIMPLEMENTED, for what no route serves.
+pub fn unknown_method(headers: &HeaderMap, path: &str) -> Response<Body> {
+    let status = Status::unimplemented(format!("no method {path} is served"));
+    call::refuse(&call::request_id(headers), &status)
+}
+
+type Connection = Extension<Arc<ConnectionInfo>>;
+
+async fn compat_call(
+    State(shared): State<Arc<Shared>>,
+    Extension(connection): Connection,
+    request: Request,
+) -> Response<Body> {
+    let (rpc, method) = match request.uri().path() {
+        "/LogService/GetLogs" => (Rpc::GetLogs, "/LogService/GetLogs"),
+        "/LogService/StreamLogs" => (Rpc::StreamLogs, "/LogService/StreamLogs"),
+        path => return unknown_method(request.headers(), path),
+    };
+    let read = |message: compat::LogRequest| (request::of_compat(rpc, message, None), Vec::new());
+    stream(method, shared, connection, request, read).await
+}
+
+async fn v1_call(
+    State(shared): State<Arc<Shared>>,
+    Extension(connection): Connection,
+    request: Request,
+) -> Response<Body> {
+    let (rpc, method) = match request.uri().path() {
+        "/logtap.v1.LogService/GetLogs" => (Rpc::GetLogs, "/logtap.v1.LogService/GetLogs"),
+        "/logtap.v1.LogService/StreamLogs" => (Rpc::StreamLogs, "/logtap.v1.LogService/StreamLogs"),
+        "/logtap.v1.LogService/ListSources" => return list_sources(&shared, request).await,
+        path => return unknown_method(request.headers(), path),
+    };
+    let read = |message: v1::LogRequest| {
+        let sources = message.sources.clone();
+        (request::of_v1(rpc, message, None), sources)
+    };
+    stream(method, shared, connection, request, read).await
+}
+
+async fn list_sources(shared: &Shared, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let id = call::request_id(&parts.headers);
+    let answer = async {
+        let message: v1::ListSourcesRequest = call::read_request(body).await?;
+        list::list(&shared.feed.catalogue, &message)
+    };
+    match answer.await {
+        Ok(answer) => call::unary(&id, &answer),
+        Err(status) => call::refuse(&id, &status),
+    }
+}
+
+/// Opens a stream and answers with its headers; what follows is pulled by HTTP/2.
+async fn stream<M: Message + Default>(
+    method: &'static str,
+    shared: Arc<Shared>,
+    connection: Arc<ConnectionInfo>,
+    request: Request,
+    read: impl FnOnce(M) -> (Result<open::Request, Status>, Vec<String>),
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let id = call::request_id(&parts.headers);
+    match open_stream(method, &shared, connection, &parts.headers, &id, body, read).await {
+        Ok((body, extent)) => {
+            let mut response = Response::new(Body::new(body));
+            call::begin(&mut response, &id);
+            put_extent(response.headers_mut(), extent);
+            response
+        }
+        Err(status) => {
+            tracing::debug!(request_id = id, method, code = ?status.code(), why = status.message(), "refused");
+            call::refuse(&id, &status)
+        }
+    }
+}
+
+async fn open_stream<M: Message + Default>(
+    method: &'static str,
+    shared: &Arc<Shared>,
+    connection: Arc<ConnectionInfo>,
+    headers: &HeaderMap,
+    id: &str,
+    body: Body,
+    read: impl FnOnce(M) -> (Result<open::Request, Status>, Vec<String>),
+) -> Result<(StreamBody, Extent), Status> {
+    let deadline = call::deadline(headers, Instant::now())?;
+    if shared.feed.is_draining() {
+        return Err(body::status_of(&crate::feed::subscription::End::Draining));
+    }
+    let client = Client::of_peer(&connection.peer);
+    let stream = Stream::new(id.to_owned(), method, Transport::Grpc, client, connection, deadline);
+    // A place first: what follows may cost something.
+    let registered = shared.streams.enter(stream).map_err(|full| {
+        let status = status::of_full(full);
+        tracing::warn!(request_id = id, method, why = status.message(), "refused a stream");
+        status
+    })?;
+    let opening = async {
+        let (request, sources) = read(call::read_request(body).await?);
+        open::open(&shared.feed, request?).await.map_err(|error| status::of_open(&error, &sources))
+    };
+    let (subscription, extent) = match deadline {
+        None => opening.await?,
+        Some(at) => tokio::time::timeout_at(at.into(), opening)
+            .await
+            .map_err(|_| Status::deadline_exceeded("the deadline of the call has passed"))??,
+    };
+    Ok((StreamBody::new(subscription, registered, shared.feed.telemetry.clone()), extent))
+}
+
+/// The headers that tell what a stream is about.
+pub fn put_extent(headers: &mut HeaderMap, extent: Extent) {
+    let mut put = |name: &'static str, value: HeaderValue| headers.insert(HeaderName::from_static(name), value);
+    put("logtap-version", HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+    put("logtap-sources", extent.sources.into());
+    put("logtap-files", extent.files.into());
+    put("logtap-bytes", extent.bytes.into());
+}

@@ -1,0 +1,80 @@
+//! The one place where what went wrong becomes a gRPC status, with the details of the rich error model.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::{
+    entry::cursor::CursorError,
+    feed::open::{OpenError, SelectionError},
+    filter::FilterError,
+    server::streams::Full,
+};
+
+/// The domain of `ErrorInfo`.
+const DOMAIN: &str = "logtap";
+/// How long a client that found no place should wait before it tries again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// INVALID_ARGUMENT that names the field.
+pub fn invalid(field: impl Into<String>, why: impl Into<String>) -> Status {
+    let (field, why) = (field.into(), why.into());
+    let message = format!("{field}: {why}");
+    Status::with_error_details(Code::InvalidArgument, message, ErrorDetails::with_bad_request_violation(field, why))
+}
+
+/// UNIMPLEMENTED that names the field.
+pub fn not_served(field: &str) -> Status {
+    Status::unimplemented(format!("{field} is not served by this version"))
+}
+
+/// A filter that does not compile.
+pub fn of_filter(error: &FilterError) -> Status {
+    let (field, text) = (error.field(), error.to_string());
+    let why = text.strip_prefix(field).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&text);
+    invalid(field, why)
+}
+
+/// A selection that is no glob.
+pub fn of_selection(error: &SelectionError) -> Status {
+    invalid(&error.field, &error.why)
+}
+
+/// A cursor that cannot have been made here.
+pub fn of_cursor(index: usize, error: &CursorError) -> Status {
+    invalid(format!("resume[{index}]"), error.to_string())
+}
+
+/// A subscription that cannot be opened.
+pub fn of_open(error: &OpenError, sources: &[String]) -> Status {
+    match error {
+        OpenError::NoSuchSource(index) => {
+            let name = sources.get(*index).map_or("", String::as_str);
+            let message = format!("sources[{index}]: no source is called {name:?}");
+            let info = ErrorDetails::with_error_info("SOURCE_NOT_FOUND", DOMAIN, HashMap::new());
+            Status::with_error_details(Code::NotFound, message, info)
+        }
+        OpenError::Foreign(index) => {
+            invalid(format!("resume[{index}]"), "the cursor belongs to a log that is not known here")
+        }
+        OpenError::ResumeLost(index) => {
+            let field = format!("resume[{index}]");
+            let message = format!("{field}: the bytes that the cursor points behind are gone");
+            let metadata = HashMap::from([("field".to_owned(), field)]);
+            let info = ErrorDetails::with_error_info("RESUME_LOST", DOMAIN, metadata);
+            Status::with_error_details(Code::OutOfRange, message, info)
+        }
+        OpenError::Internal(why) => Status::internal(why.clone()),
+    }
+}
+
+/// No place for another stream.
+pub fn of_full(full: Full) -> Status {
+    let message = match full {
+        Full::Streams(max) => format!("{max} streams are open, which is max_streams"),
+        Full::Client(max) => format!("{max} streams are open for this client, which is max_streams_per_client"),
+    };
+    let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}

@@ -1,0 +1,211 @@
+//! The streams that are open: how many there may be, how each of them is doing, and the end of those that nobody reads.
+//!
+//! A stream whose client has stopped reading is not polled any more, so it cannot see that its deadline has passed. A
+//! sweep looks at all of them from outside and closes the connection under such a stream.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::net::{CloseReason, ConnectionInfo, Connections, Peer};
+use crate::{
+    feed::subscription::Progress,
+    limits::{DEADLINE_GRACE, STREAM_SWEEP_EVERY},
+    sync::lock,
+    telemetry::{Telemetry, Transport, TransportLabel},
+};
+
+/// The open streams.
+#[derive(Debug)]
+pub struct Streams {
+    open: Mutex<BTreeMap<u64, Arc<Stream>>>,
+    next: AtomicU64,
+    max: u32,
+    max_per_client: u32,
+    telemetry: Arc<Telemetry>,
+}
+
+/// One open stream.
+#[derive(Debug)]
+pub struct Stream {
+    /// What its client calls it.
+    pub request_id: String,
+    /// The method or path.
+    pub method: &'static str,
+    /// The wire.
+    pub transport: Transport,
+    /// Who reads it.
+    pub client: Client,
+    /// The connection it is on.
+    pub connection: Arc<ConnectionInfo>,
+    /// When it began.
+    pub since: Instant,
+    /// When it has to end.
+    pub deadline: Option<Instant>,
+    progress: Mutex<Option<Arc<Progress>>>,
+    /// Milliseconds from `since` to when a piece was handed on that HTTP has not asked to follow yet, plus one; 0 while
+    /// HTTP is asking.
+    handed: AtomicU64,
+}
+
+/// Whom streams are counted for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// By the name that it has shown.
+    Named(String),
+    /// By its address.
+    Address(std::net::IpAddr),
+    /// Local and without a name: bounded by the number of all streams alone.
+    Local,
+}
+
+impl Client {
+    /// Whom a peer without a name is counted for.
+    pub fn of_peer(peer: &Peer) -> Self {
+        match peer {
+            Peer::Tcp(address) if !peer.is_local() => Self::Address(address.ip()),
+            Peer::Tcp(_) | Peer::Unix { .. } => Self::Local,
+        }
+    }
+}
+
+/// Why no further stream is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// So many are open in all.
+    Streams(u32),
+    /// So many are open for this client.
+    Client(u32),
+}
+
+/// Keeps a stream among the open ones; dropping it ends that.
+#[derive(Debug)]
+pub struct Registered {
+    streams: Arc<Streams>,
+    number: u64,
+    /// The stream.
+    pub stream: Arc<Stream>,
+}
+
+impl Streams {
+    /// None yet; at most `max` in all, and `max_per_client` of one client.
+    pub fn new(max: u32, max_per_client: u32, telemetry: Arc<Telemetry>) -> Arc<Self> {
+        Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(0), max, max_per_client, telemetry })
+    }
+
+    /// Takes a stream in.
+    ///
+    /// # Errors
+    /// [`Full`] when there are too many.
+    pub fn enter(self: &Arc<Self>, stream: Stream) -> Result<Registered, Full> {
+        let mut open = lock(&self.open);
+        if open.len() >= self.max as usize {
+            return Err(Full::Streams(self.max));
+        }
+        let of_client = open.values().filter(|other| other.client == stream.client).count();
+        if stream.client != Client::Local && of_client >= self.max_per_client as usize {
+            return Err(Full::Client(self.max_per_client));
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let stream = Arc::new(stream);
+        open.insert(number, stream.clone());
+        self.telemetry.streams.get_or_create(&TransportLabel { transport: stream.transport }).inc();
+        Ok(Registered { streams: self.clone(), number, stream })
+    }
+
+    /// The open streams, oldest first.
+    pub fn list(&self) -> Vec<Arc<Stream>> {
+        lock(&self.open).values().cloned().collect()
+    }
+
+    /// Brings the largest lag into its gauge.
+    pub fn measure(&self) {
+        let lag = self.list().iter().map(|stream| stream.lag()).max().unwrap_or(0);
+        self.telemetry.stream_lag_bytes.set(lag as i64);
+    }
+
+    /// Closes the connections under streams that are past their deadline, or have not been read for `stall`, until
+    /// `stop`.
+    pub async fn sweep(self: Arc<Self>, connections: Arc<Connections>, stall: Duration, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(STREAM_SWEEP_EVERY);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let now = Instant::now();
+            for stream in self.list() {
+                let Some(reason) = stream.overdue(now, stall) else { continue };
+                if connections.close(stream.connection.id, reason) {
+                    let (id, peer) = (&stream.request_id, &stream.connection.peer);
+                    tracing::info!(request_id = id, %peer, ?reason, "closed the connection of a stream nobody reads");
+                }
+            }
+        }
+    }
+}
+
+impl Stream {
+    /// A stream that begins now.
+    pub fn new(
+        request_id: String,
+        method: &'static str,
+        transport: Transport,
+        client: Client,
+        connection: Arc<ConnectionInfo>,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let (progress, handed) = (Mutex::default(), AtomicU64::new(0));
+        Self { request_id, method, transport, client, connection, since: Instant::now(), deadline, progress, handed }
+    }
+
+    /// Says what it hands on, once that is known.
+    pub fn set_progress(&self, progress: Arc<Progress>) {
+        *lock(&self.progress) = Some(progress);
+    }
+
+    /// What it has handed on.
+    pub fn progress(&self) -> Option<Arc<Progress>> {
+        lock(&self.progress).clone()
+    }
+
+    /// Bytes between it and the heads.
+    pub fn lag(&self) -> u64 {
+        self.progress().map_or(0, |progress| progress.lag())
+    }
+
+    /// Notes that HTTP asks for more.
+    pub fn asked(&self) {
+        self.handed.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes that a piece was handed to HTTP.
+    pub fn handed(&self, now: Instant) {
+        self.handed.store(now.duration_since(self.since).as_millis() as u64 + 1, Ordering::Relaxed);
+    }
+
+    /// How long HTTP has not asked for more: its client does not read.
+    pub fn stalled(&self, now: Instant) -> Duration {
+        match self.handed.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            handed => now.duration_since(self.since).saturating_sub(Duration::from_millis(handed - 1)),
+        }
+    }
+
+    fn overdue(&self, now: Instant, stall: Duration) -> Option<CloseReason> {
+        if self.deadline.is_some_and(|deadline| now >= deadline + DEADLINE_GRACE) {
+            return Some(CloseReason::DeadlinePassed);
+        }
+        (self.stalled(now) > stall).then_some(CloseReason::Stalled)
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        lock(&self.streams.open).remove(&self.number);
+        self.streams.telemetry.streams.get_or_create(&TransportLabel { transport: self.stream.transport }).dec();
+    }
+}
