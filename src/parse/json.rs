@@ -2,8 +2,10 @@
 //!
 //! What is not well formed is read as far as it goes: a line that was cut in the middle still has its level.
 
+use std::borrow::Cow;
+
 use super::{
-    time::{self, Zone},
+    time::{self, Frame},
     words,
 };
 use crate::entry::{Nanos, Severity};
@@ -100,6 +102,63 @@ pub fn string_end(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// The text that a string stands for, its escapes resolved. Half a surrogate pair becomes U+FFFD; an escape that JSON
+/// does not know stays as it is.
+pub fn unescaped(string: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = memchr::memchr(b'\\', string) else { return Cow::Borrowed(string) };
+    let mut text = Vec::with_capacity(string.len());
+    text.extend_from_slice(&string[..first]);
+    let mut rest = &string[first..];
+    while let [b'\\', after @ ..] = rest {
+        let taken = unescape(after, &mut text);
+        rest = &after[taken..];
+        let len = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
+        text.extend_from_slice(&rest[..len]);
+        rest = &rest[len..];
+    }
+    Cow::Owned(text)
+}
+
+/// Appends what the escape stands for whose backslash is before `bytes`; how many bytes it took.
+fn unescape(bytes: &[u8], text: &mut Vec<u8>) -> usize {
+    let plain = match bytes {
+        [b'n', ..] => b'\n',
+        [b't', ..] => b'\t',
+        [b'r', ..] => b'\r',
+        [b'b', ..] => 0x08,
+        [b'f', ..] => 0x0c,
+        [byte @ (b'"' | b'\\' | b'/'), ..] => *byte,
+        [b'u', digits @ ..] => {
+            let Some(unit) = hex(digits) else {
+                text.push(b'\\');
+                return 0;
+            };
+            let low = match digits.get(4..) {
+                Some([b'\\', b'u', low @ ..]) => hex(low).filter(|low| (0xdc00..0xe000).contains(low)),
+                Some(_) | None => None,
+            };
+            let (code, len) = match (unit, low) {
+                (0xd800..0xdc00, Some(low)) => (0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00), 11),
+                _ => (unit, 5),
+            };
+            let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+            text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            return len;
+        }
+        _ => {
+            text.push(b'\\');
+            return 0;
+        }
+    };
+    text.push(plain);
+    1
+}
+
+/// The number that four hexadecimal digits write.
+fn hex(digits: &[u8]) -> Option<u32> {
+    digits.get(..4)?.iter().try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
+}
+
 /// The length of the object or array that begins `bytes`; all of it when it is never closed.
 fn nested_len(bytes: &[u8]) -> usize {
     let mut depth = 0usize;
@@ -125,9 +184,9 @@ fn nested_len(bytes: &[u8]) -> usize {
 }
 
 /// What an object states: severity and time, by the usual keys.
-pub fn read(text: &[u8], zone: &Zone) -> (Option<Severity>, Option<Nanos>) {
+pub fn read(text: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
     let mut found = Found { severity: None, moment: None };
-    found.look_into(text, zone, 0);
+    found.look_into(text, frame, 0);
     (found.severity.map(|(_, severity)| severity), found.moment.map(|(_, moment)| moment))
 }
 
@@ -138,12 +197,12 @@ struct Found {
 }
 
 impl Found {
-    fn look_into(&mut self, text: &[u8], zone: &Zone, depth: usize) {
+    fn look_into(&mut self, text: &[u8], frame: &Frame<'_>, depth: usize) {
         for (key, value) in Members::of(text) {
             match value {
-                Value::String(text) | Value::Bare(text) => self.weigh(key, text, zone),
+                Value::String(text) | Value::Bare(text) => self.weigh(key, text, frame),
                 Value::Nested(inner) if depth < DEPTH_MAX && holds_severity_or_time(key) => {
-                    self.look_into(inner, zone, depth + 1);
+                    self.look_into(inner, frame, depth + 1);
                 }
                 Value::Nested(_) => {}
             }
@@ -154,7 +213,7 @@ impl Found {
     }
 
     #[inline]
-    fn weigh(&mut self, key: &[u8], text: &[u8], zone: &Zone) {
+    fn weigh(&mut self, key: &[u8], text: &[u8], frame: &Frame<'_>) {
         if let Some(rank) = severity_rank(key)
             && self.severity.is_none_or(|(best, _)| rank < best)
             && let Some(severity) = severity_of(key, text)
@@ -162,7 +221,7 @@ impl Found {
             self.severity = Some((rank, severity));
         } else if let Some(rank) = time_rank(key)
             && self.moment.is_none_or(|(best, _)| rank < best)
-            && let Some(moment) = time::value(text, zone)
+            && let Some(moment) = time::value(text, frame)
         {
             self.moment = Some((rank, moment));
         }
@@ -186,7 +245,7 @@ pub fn severity_rank(key: &[u8]) -> Option<u8> {
         7 if key == b"levelno" => 3,
         8 if key.eq_ignore_ascii_case(b"severity") => 0,
         8 if key.eq_ignore_ascii_case(b"loglevel") => 0,
-        8 if key.eq_ignore_ascii_case(b"priority") => 2,
+        8 if key == b"PRIORITY" || key == b"priority" => 2,
         9 if key.eq_ignore_ascii_case(b"log.level") || key.eq_ignore_ascii_case(b"log_level") => 0,
         9 if key.eq_ignore_ascii_case(b"levelname") => 0,
         10 if key == b"level_name" => 0,
@@ -202,6 +261,10 @@ pub fn severity_rank(key: &[u8]) -> Option<u8> {
 
 /// The severity that `text` states under `key`: a word, a letter or a number.
 pub fn severity_of(key: &[u8], text: &[u8]) -> Option<Severity> {
+    if key.len() == 1 {
+        // Too short a name to mean a level whatever it holds.
+        return if let [b'A'..=b'Z'] = text { words::letter_of(text[0]) } else { words::severity(text) };
+    }
     if !text.first().is_some_and(u8::is_ascii_digit) {
         return words::stated(text);
     }
@@ -232,9 +295,10 @@ pub fn time_rank(key: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::time::Zone;
 
     fn level(text: &str) -> Option<Severity> {
-        read(text.as_bytes(), &Zone::utc()).0
+        read(text.as_bytes(), &Frame::new(&Zone::utc(), Nanos(0), false)).0
     }
 
     #[test]
@@ -271,6 +335,20 @@ mod tests {
             (r#"{"level":"error","msg":"cut in the mid"#, Some(Severity::Error)),
         ] {
             assert_eq!(level(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_resolved() {
+        for (string, expected) in [
+            (r"plain", "plain"),
+            (r#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{c}\n\r\t"),
+            (r"\u00e9\u4E16", "\u{e9}\u{4e16}"),
+            (r"\ud83d\ude00", "\u{1f600}"),
+            (r"\ud83dx \ude00", "\u{fffd}x \u{fffd}"),
+            (r"\q \u12 \", "\\q \\u12 \\"),
+        ] {
+            assert_eq!(unescaped(string.as_bytes()), expected.as_bytes(), "{string}");
         }
     }
 

@@ -1,10 +1,10 @@
 //! `key=value` pairs, the value bare or in quotes with backslash escapes.
 
-use super::{json, time};
-use crate::{
-    entry::{Nanos, Severity},
-    parse::time::Zone,
+use super::{
+    json,
+    time::{self, Frame},
 };
+use crate::entry::{Nanos, Severity};
 
 /// One pair: its key, its value as written (without quotes), and whether quotes stood around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub fn begins(line: &[u8]) -> bool {
 }
 
 /// What the pairs of `line` state: severity and time, by the usual keys.
-pub fn read(line: &[u8], zone: &Zone) -> (Option<Severity>, Option<Nanos>) {
+pub fn read(line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
     let mut severity: Option<(u8, Severity)> = None;
     let mut moment: Option<(u8, Nanos)> = None;
     for pair in Pairs::of(line) {
@@ -74,7 +74,7 @@ pub fn read(line: &[u8], zone: &Zone) -> (Option<Severity>, Option<Nanos>) {
             severity = Some((rank, found));
         } else if let Some(rank) = json::time_rank(pair.key)
             && moment.is_none_or(|(best, _)| rank < best)
-            && let Some(found) = time::value(pair.value, zone)
+            && let Some(found) = time::value(pair.value, frame)
         {
             moment = Some((rank, found));
         }
@@ -88,6 +88,7 @@ pub fn read(line: &[u8], zone: &Zone) -> (Option<Severity>, Option<Nanos>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::time::Zone;
 
     fn pairs(line: &str) -> Vec<(String, String, bool)> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -105,8 +106,10 @@ mod tests {
 
     #[test]
     fn the_usual_keys_tell_severity_and_time() {
+        let zone = Zone::utc();
+        let frame = Frame::new(&zone, Nanos(0), false);
         let line = br#"time="2026-11-20T10:00:00Z" msg="level=error in text" level=warning"#;
-        assert_eq!(read(line, &Zone::utc()), (Some(Severity::Warn), Some(Nanos(1_795_168_800_000_000_000))));
-        assert_eq!(read(b"msg=\"no error found\" err=none", &Zone::utc()), (None, None));
+        assert_eq!(read(line, &frame), (Some(Severity::Warn), Some(Nanos(1_795_168_800_000_000_000))));
+        assert_eq!(read(b"msg=\"no error found\" err=none", &frame), (None, None));
     }
 }

@@ -4,10 +4,17 @@
 //! This room never opens a file, never looks at a clock and keeps no state: an answer depends on the source's
 //! [`Rules`], on the beginning of the file ([`Context`]) and on the record alone, so that a re-read gives it again.
 
+mod access;
+mod auto;
+mod clusters;
+mod container;
+mod fields;
 mod json;
+mod letters;
 mod logfmt;
 mod pattern;
 mod rules;
+mod syslog;
 mod text;
 mod time;
 mod words;
@@ -18,12 +25,19 @@ pub use rules::{Format, Multiline, Rules, RulesError, RulesSpec};
 pub use time::ZoneError;
 
 use crate::entry::{Nanos, Severity};
+use access::Columns;
+use auto::{Kind, Reading};
+use time::Frame;
 
 /// What is known about a file before any of its records is read.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// The latest moment that a record can stem from.
     latest: Nanos,
+    /// Whether the file's beginning shows a date whose day stands before its month.
+    day_first: bool,
+    /// The columns that a W3C extended log's header names.
+    columns: Option<Columns>,
 }
 
 impl Context {
@@ -32,15 +46,23 @@ impl Context {
     /// `head` is bytes `[0, min(o, CONTEXT_BYTES))` of the file for records that start at `o`. `latest` is the latest
     /// moment that a record can stem from (the file's modification time plus a day, or the date in an archive's name):
     /// times without a year get the latest year that does not pass it.
-    pub fn new(_rules: &Rules, _head: &[u8], latest: Nanos) -> Self {
-        Self { latest }
+    pub fn new(_rules: &Rules, head: &[u8], latest: Nanos) -> Self {
+        let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+        Self { latest, day_first: time::numeric::shows_day_first(head), columns: Columns::of(head) }
     }
 
-    /// The latest moment that a record of the file can stem from.
-    pub fn latest(&self) -> Nanos {
-        self.latest
+    /// The columns that the header names.
+    fn columns(&self) -> Option<&Columns> {
+        self.columns.as_ref()
+    }
+
+    fn frame<'c>(&self, rules: &'c Rules) -> Frame<'c> {
+        Frame::new(&rules.zone, self.latest, self.day_first)
     }
 }
+
+/// What a UTF-8 file may begin with; it belongs to no line's text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What a record tells at a glance; fields are asked for separately, since few readers want them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,42 +74,54 @@ pub struct Parsed {
 }
 
 /// Reads severity and time of `record`, which has no terminator.
-pub fn parse(rules: &Rules, _context: &Context, record: &[u8]) -> Parsed {
-    let line = first_line(record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record));
-    let (severity, time) = match (rules.format, line) {
-        (Format::Regex, _) => match &rules.pattern {
-            Some(pattern) => pattern::read(pattern, record, &rules.zone),
-            None => (None, None),
-        },
-        (Format::Raw, _) => (None, None),
-        (Format::Json | Format::Docker, _) | (Format::Auto, [b'{', ..]) => {
-            json::read(line.trim_ascii_start(), &rules.zone)
-        }
-        (Format::Logfmt, _) => logfmt::read(line, &rules.zone),
-        (Format::Auto | Format::Syslog | Format::Cri | Format::Klog | Format::Clf, _) => text::read(line, &rules.zone),
-    };
+#[inline]
+pub fn parse(rules: &Rules, context: &Context, record: &[u8]) -> Parsed {
+    let Reading { severity, time, .. } = read(rules, context, record);
     Parsed { severity: severity.unwrap_or_default(), time }
 }
 
-/// The first line of a record that may have several.
-fn first_line(record: &[u8]) -> &[u8] {
-    memchr::memchr(b'\n', record).map_or(record, |end| &record[..end])
+/// The name of the format that `record` was recognised as; none when nothing in it was.
+pub fn recognise(rules: &Rules, context: &Context, record: &[u8]) -> Option<&'static str> {
+    Some(read(rules, context, record).kind).filter(|kind| *kind != Kind::Unknown).map(Kind::name)
 }
 
-/// The message of `record`: the record itself, or what a transport wrapper (CRI, Docker's json-file) holds.
-pub fn message<'r>(_rules: &Rules, _context: &Context, record: &'r [u8]) -> Cow<'r, [u8]> {
-    Cow::Borrowed(record)
+#[inline]
+fn read(rules: &Rules, context: &Context, record: &[u8]) -> Reading {
+    let record = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
+    let frame = context.frame(rules);
+    match rules.format {
+        Format::Auto => auto::read(record, context, &frame),
+        Format::Raw => Reading::default(),
+        Format::Regex => pattern::read(rules.pattern.as_ref(), record, &frame),
+        Format::Json | Format::Logfmt | Format::Syslog | Format::Cri | Format::Docker | Format::Klog | Format::Clf => {
+            auto::read_as(rules.format, record, context, &frame)
+        }
+    }
+}
+
+/// The message of `record`: the record itself, or what a transport wrapper (CRI, Docker's json-file) holds; the parts of
+/// a line that the wrapper has split are put together again.
+pub fn message<'r>(rules: &Rules, _context: &Context, record: &'r [u8]) -> Cow<'r, [u8]> {
+    match rules.format {
+        Format::Auto | Format::Cri | Format::Docker => container::message(record),
+        Format::Raw | Format::Json | Format::Logfmt | Format::Syslog | Format::Klog | Format::Clf | Format::Regex => {
+            Cow::Borrowed(record)
+        }
+    }
 }
 
 /// Hands each parsed field of `record` to `each`, as key and value; a key may come twice, then the first one counts.
 /// The source's labels come first, so that no line can pretend to have others.
-pub fn fields(rules: &Rules, _context: &Context, record: &[u8], each: &mut dyn FnMut(&str, &str)) {
+pub fn fields(rules: &Rules, context: &Context, record: &[u8], each: &mut dyn FnMut(&str, &str)) {
     for (key, value) in &rules.labels {
         each(key, value);
     }
-    if let Some(pattern) = &rules.pattern {
-        pattern::fields(pattern, record, &mut |key, value| each(key, &String::from_utf8_lossy(value)));
-    }
+    let record = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
+    fields::read(rules, context, record, &mut |key, value| {
+        if !key.is_empty() {
+            each(&String::from_utf8_lossy(key), &String::from_utf8_lossy(value));
+        }
+    });
 }
 
 #[cfg(test)]

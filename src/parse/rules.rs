@@ -4,7 +4,10 @@ use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::time::{Zone, ZoneError};
+use super::{
+    container,
+    time::{Zone, ZoneError},
+};
 use crate::limits;
 
 /// What a configuration says about the records of a source, as plain values.
@@ -150,7 +153,7 @@ impl Rules {
         Ok(Self { format: spec.format, pattern, zone, starts, labels: spec.labels.clone() })
     }
 
-    /// Whether records may have several lines; else every line is one and [`Rules::starts_record`] says so.
+    /// Whether several lines may be one record by `multiline`; else every line starts one.
     pub fn joins_lines(&self) -> bool {
         !matches!(self.starts, Starts::EveryLine)
     }
@@ -162,6 +165,17 @@ impl Rules {
             Starts::Matching(pattern) => pattern.is_match(line),
             Starts::Unindented => !matches!(line, [] | [b' ' | b'\t' | b'\r', ..]),
         }
+    }
+
+    /// Whether a container's runtime may have split lines, so that [`Rules::continues`] is worth asking.
+    pub fn joins_parts(&self) -> bool {
+        matches!(self.format, Format::Auto | Format::Cri | Format::Docker)
+    }
+
+    /// Whether `line` goes on with what `before`, the line just before it in the file, left unfinished: CRI's and
+    /// Docker's partial lines of one stream. The two lines alone decide.
+    pub fn continues(&self, before: &[u8], line: &[u8]) -> bool {
+        self.joins_parts() && container::continues(before, line)
     }
 }
 

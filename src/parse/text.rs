@@ -6,37 +6,39 @@
 
 use super::{
     json, logfmt,
-    time::{self, Stamp, Zone},
+    time::{self, Frame, Stamp},
     words,
 };
 use crate::entry::{Nanos, Severity};
 
 /// Bytes of a line that are looked at for what stands before the prose.
 const PREFIX_BYTES: usize = 1024;
+/// What begins a terminal's escape sequence.
+const ESCAPE: u8 = 0x1b;
 
 /// What a line of text states.
-pub fn read(line: &[u8], zone: &Zone) -> (Option<Severity>, Option<Nanos>) {
-    let mut prefix = Prefix {
-        line: &line[..line.len().min(PREFIX_BYTES)],
-        at: 0,
-        severity: None,
-        stamp: None,
-        before: Before::Beginning,
-    };
+pub fn read(line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
+    Prefix::new(line, 0, None, Before::Beginning).finish(line, frame)
+}
+
+/// What a line states that begins with `stamp`, of `len` bytes.
+#[inline]
+pub fn read_after_time(line: &[u8], stamp: Stamp, len: usize, frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
+    Prefix::new(line, len, Some(stamp), Before::Time).finish(line, frame)
+}
+
+/// The severity that a message states behind the name of its program.
+pub fn severity_after_tag(message: &[u8], frame: &Frame<'_>) -> Option<Severity> {
+    // Its time does not matter, so a search for one is cut short.
+    let known = Stamp { day: time::Day::Dated(1), seconds: 0, nanos: 0, place: time::Place::East(0) };
+    Prefix::new(message, 0, Some(known), Before::Tag).finish(message, frame).0
+}
+
+/// Where the prose, JSON or pairs of a line begin, behind its time and level.
+pub fn message_start(line: &[u8]) -> usize {
+    let mut prefix = Prefix::new(line, 0, None, Before::Beginning);
     while prefix.step() {}
-    let mut severity = prefix.severity;
-    let mut moment = prefix.stamp.and_then(|stamp| stamp.moment(zone));
-    let rest = &line[prefix.at.min(line.len())..];
-    if severity.is_none() || moment.is_none() {
-        let said = match rest {
-            [b'{', ..] => json::read(rest, zone),
-            _ if logfmt::begins(rest) => logfmt::read(rest, zone),
-            _ => (None, None),
-        };
-        severity = severity.or(said.0);
-        moment = moment.or(said.1);
-    }
-    (severity, moment)
+    prefix.at
 }
 
 /// The part of a line before its prose, being read.
@@ -66,7 +68,30 @@ enum Before {
     Word,
 }
 
-impl Prefix<'_> {
+impl<'l> Prefix<'l> {
+    #[inline]
+    fn new(line: &'l [u8], at: usize, stamp: Option<Stamp>, before: Before) -> Self {
+        Self { line: &line[..line.len().min(PREFIX_BYTES)], at, severity: None, stamp, before }
+    }
+
+    /// Reads all of the prefix, and JSON or pairs behind it where something is still unsaid.
+    #[inline]
+    fn finish(mut self, line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
+        while self.step() {}
+        let moment = self.stamp.and_then(|stamp| stamp.moment(frame));
+        if self.severity.is_some() && moment.is_some() {
+            return (self.severity, moment);
+        }
+        let rest = &line[self.at.min(line.len())..];
+        let said = match rest {
+            [b'{', ..] => json::read(rest, frame),
+            [b'"' | b',', ..] if self.stamp.is_some() => (quoted_columns(rest), None),
+            _ if logfmt::begins(rest) => logfmt::read(rest, frame),
+            _ => (None, None),
+        };
+        (self.severity.or(said.0), moment.or(said.1))
+    }
+
     /// Reads the next token; false when there is nothing more to learn.
     #[inline]
     fn step(&mut self) -> bool {
@@ -75,7 +100,11 @@ impl Prefix<'_> {
         }
         match self.line.get(self.at) {
             None => false,
-            Some(b' ' | b'\t' | b']' | b')' | b'>' | b',' | b';') => {
+            Some(b' ' | b'\t' | b']' | b')' | b'>' | b';') => {
+                self.at += 1;
+                true
+            }
+            Some(b',') if self.line.get(self.at + 1) != Some(&b'"') => {
                 self.at += 1;
                 true
             }
@@ -83,20 +112,41 @@ impl Prefix<'_> {
             Some(b'[' | b'(' | b'<') => self.bracket(),
             Some(b'A'..=b'Z' | b'a'..=b'z') => self.word(),
             Some(b'-' | b'|' | b':' | b'*' | b'#' | b'=' | b'~' | b'/' | b'.' | b'+') => self.mark(),
-            Some(b'{') => false,
-            Some(b'\'' | b'"' | b'!' | b'?') => false,
+            Some(b'{' | b'\'' | b'"' | b'!' | b'?' | b',') => false,
+            Some(&ESCAPE) => {
+                self.at += 1 + sequence_len(&self.line[self.at + 1..]);
+                true
+            }
             Some(_) => self.name(),
         }
     }
 
-    /// Reads a time, or a number as a name.
-    fn number(&mut self) -> bool {
+    /// Takes a time where none is known yet: how many bytes it has.
+    #[inline]
+    fn time(&mut self, at: usize) -> bool {
+        let bytes = &self.line[at..];
         if self.stamp.is_none()
-            && let Some((stamp, len)) = time::read(&self.line[self.at..])
+            && let Some((stamp, len)) = time::read(bytes)
         {
             self.stamp = Some(stamp);
-            self.at += len;
+            self.at = at + len;
             self.before = Before::Time;
+            return true;
+        }
+        // A clock without a date tells no moment, but what follows stands where it stands behind a time.
+        if bytes.get(2) == Some(&b':')
+            && let Some((_, _, len)) = time::clock(bytes)
+        {
+            self.at = at + len;
+            self.before = Before::Time;
+            return true;
+        }
+        false
+    }
+
+    /// Reads a time, or a number as a name.
+    fn number(&mut self) -> bool {
+        if self.time(self.at) {
             return true;
         }
         let before = self.before;
@@ -110,27 +160,39 @@ impl Prefix<'_> {
     /// Reads `[level]`, goes into `[time …`, or passes over any other bracket.
     fn bracket(&mut self) -> bool {
         let inner = &self.line[self.at + 1..];
-        match inner.first() {
-            Some(b'0'..=b'9') if self.stamp.is_none() && time::read(inner).is_some() => {
-                self.at += 1;
-                return self.number();
-            }
-            Some(b'A'..=b'Z' | b'a'..=b'z' | b' ') => {
-                let indent = inner.iter().take_while(|&&byte| byte == b' ').count();
-                let len = letters(&inner[indent..]);
-                let word = &inner[indent..indent + len];
-                let after = inner[indent + len..].trim_ascii_start().first();
-                if self.severity.is_none()
-                    && matches!(after, Some(b']' | b')' | b'>' | b':' | b'|'))
-                    && let Some(severity) = words::severity(word)
+        match *inner {
+            [b'0'..=b'9', ..] => {
+                if self.time(self.at + 1) {
+                    return true;
+                }
+                if self.stamp.is_none()
+                    && let Some((stamp, len)) = time::numeric::month_dot_day(inner)
                 {
-                    self.severity = Some(severity);
-                    self.at += 1 + indent + len;
-                    self.before = Before::Name;
+                    (self.stamp, self.before) = (Some(stamp), Before::Time);
+                    self.at += 1 + len;
                     return true;
                 }
             }
-            Some(_) | None => {}
+            [ESCAPE, ..] => {
+                self.at += 1;
+                return true;
+            }
+            [letter @ b'A'..=b'Z', b' ', b'0'..=b'9', ..] if self.severity.is_none() => {
+                // Tornado's and Jupyter's `[I 261120 10:00:00 web:12]`.
+                self.severity = words::letter_of(letter);
+                self.at += 2;
+                return true;
+            }
+            [a @ b'A'..=b'Z', b, b')', ..] if a == b && self.severity.is_none() => {
+                // X servers' `(EE)`.
+                self.severity = words::letter_of(a);
+            }
+            [b'A'..=b'Z' | b'a'..=b'z' | b' ', ..]
+                if self.stamp.is_none() && self.time(self.at + 1) || self.level_in_bracket(inner) =>
+            {
+                return true;
+            }
+            _ => {}
         }
         let Some(len) = bracket_len(&self.line[self.at..]) else { return false };
         self.at += len;
@@ -140,19 +202,56 @@ impl Prefix<'_> {
         true
     }
 
+    /// Reads the level of `[level]`, `[level:`, `[module:level]`; what it was found in is left to be passed over.
+    fn level_in_bracket(&mut self, inner: &[u8]) -> bool {
+        if self.severity.is_some() {
+            return false;
+        }
+        let indent = inner.iter().take_while(|&&byte| byte == b' ').count();
+        let len = letters(&inner[indent..]);
+        let word = &inner[indent..indent + len];
+        let after = &inner[indent + len..];
+        let found = match after.trim_ascii_start().first() {
+            Some(b']' | b')' | b'>' | b'|' | &ESCAPE) => words::severity(word).or_else(|| mysql(word)),
+            Some(b':' | b'_') => words::severity(word).filter(|_| after[0] == b':').or_else(|| {
+                // Apache's `[core:error]`: only right behind the time, since anything may stand in later brackets.
+                let module = after.iter().take(32).take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_');
+                let colon = module.count() + usize::from(after[0] == b':');
+                let level = after.get(colon..)?.strip_prefix(b":").unwrap_or(&after[colon..]);
+                let level = &level[..letters(level)];
+                (self.before == Before::Time
+                    && after[colon + level.len()..].first().is_some_and(|byte| b":]0123456789".contains(byte)))
+                .then(|| words::severity(level))?
+            }),
+            Some(_) | None => None,
+        };
+        self.severity = found;
+        if found.is_some() {
+            self.at += 1 + indent + len;
+            self.before = Before::Name;
+        }
+        found.is_some()
+    }
+
     /// Reads a level word, or a word that is none.
     #[inline]
     fn word(&mut self) -> bool {
         let rest = &self.line[self.at..];
         let len = letters(rest);
-        let word = &rest[..len];
-        if self.severity.is_none()
-            && let Some(severity) = words::severity(word)
-            && self.may_be_level(word, &rest[len..])
-        {
-            self.severity = Some(severity);
-            self.at += len;
-            self.before = Before::Name;
+        let (word, after) = rest.split_at(len);
+        if self.severity.is_none() {
+            let severity = match words::severity(word) {
+                Some(severity) => self.may_be_level(word, after).then_some(severity),
+                None => self.rarer_level(word, after),
+            };
+            if severity.is_some() {
+                self.severity = severity;
+                self.at += len;
+                self.before = Before::Name;
+                return true;
+            }
+        }
+        if self.stamp.is_none() && self.time(self.at) {
             return true;
         }
         self.name()
@@ -161,35 +260,70 @@ impl Prefix<'_> {
     /// Whether `word`, a level word with `after` behind it, stands where level words stand.
     #[inline]
     fn may_be_level(&self, word: &[u8], after: &[u8]) -> bool {
-        let ends = matches!(
-            after,
-            [] | [b' ' | b'\t' | b':' | b']' | b')' | b'>' | b'|' | b',' | b';' | b'[' | b'(', ..] | [b'-', b' ', ..]
-        );
-        if !ends {
-            return false;
-        }
-        let marked = matches!(
-            after,
-            [b':' | b']' | b')' | b'>' | b'|' | b'\t', ..] | [b' ', b'-' | b'|' | b':', b' ', ..] | [b' ', b' ', ..]
-        );
+        let marked = match after {
+            [] => false,
+            [b' ', b'-' | b'|' | b':', b' ', ..] | [b' ', b' ', ..] => true,
+            [b' ' | b',' | b';' | b'(' | b'\r', ..] | [b'-', b' ', ..] => false,
+            [b':' | b']' | b')' | b'>' | b'|' | b'\t' | b'[' | b'!' | ESCAPE, ..] => true,
+            // Celery's `INFO/MainProcess]`.
+            [b'/', ..] if self.before == Before::Time => false,
+            _ => return false,
+        };
         let shout = word.iter().all(u8::is_ascii_uppercase);
         match self.before {
-            Before::Beginning | Before::Name | Before::Tag => shout || marked && !matches!(after, [b' ', b' ', ..]),
+            Before::Beginning | Before::Name | Before::Tag => shout || marked && after.first() != Some(&b' '),
             Before::Time => shout || marked || !often_begins_prose(word),
             Before::Separator => shout || marked,
             Before::Word => shout,
         }
     }
 
+    /// The severity of a word that is a level only in one program's layout.
+    fn rarer_level(&self, word: &[u8], after: &[u8]) -> Option<Severity> {
+        match (word, after) {
+            // PostgreSQL's own lines, and its `DEBUG1:` to `DEBUG5:`.
+            (b"LOG", [b':', b' ', ..]) => Some(Severity::Info),
+            (b"DEBUG", [b'1'..=b'9', b':' | b' ', ..]) => Some(Severity::Debug),
+            // ASP.NET's console.
+            (b"fail", [b':', b' ', ..]) if self.before == Before::Beginning => Some(Severity::Error),
+            (b"trce", [b':', b' ', ..]) if self.before == Before::Beginning => Some(Severity::Trace),
+            // MongoDB's and etcd's letter behind the time.
+            ([letter @ (b'D' | b'I' | b'W' | b'E' | b'F' | b'N' | b'C')], _) if self.before == Before::Time => {
+                match after {
+                    [b' ', b'|', ..] => words::letter_of(*letter),
+                    [b' ', b'A'..=b'Z', b'A'..=b'Z', b'A'..=b'Z', ..]
+                    | [b' ', b'-', b' ', ..]
+                    | [b'1'..=b'5', b' ', ..] => words::letter_of(*letter),
+                    _ => None,
+                }
+            }
+            (b"PHP", [b' ', rest @ ..]) => php(rest),
+            // Go's runtime.
+            (b"fatal", _) if self.before == Before::Beginning && after.starts_with(b" error: ") => {
+                Some(Severity::Fatal)
+            }
+            _ => None,
+        }
+    }
+
     /// Reads ` - ` and its like, or a name that begins with such a mark.
     fn mark(&mut self) -> bool {
-        let len = self.line[self.at..].iter().take_while(|byte| b"-|:*#=~/.+".contains(byte)).count();
-        if matches!(self.line.get(self.at + len), None | Some(b' ' | b'\t' | b'[')) {
+        let rest = &self.line[self.at..];
+        let len = rest.iter().take_while(|byte| b"-|:*#=~/.+".contains(byte)).count();
+        let ends = matches!(rest.get(len), None | Some(b' ' | b'\t' | b'[' | b'(' | b'<' | &ESCAPE));
+        if ends || rest[len - 1] == b'|' {
             self.at += len;
-            if self.before != Before::Time {
+            if self.before != Before::Time || rest[0] == b'|' {
                 self.before = Before::Separator;
             }
             return true;
+        }
+        // Erlang's `=ERROR REPORT==== 20-Nov-2026::10:00:00 ===`.
+        let word = &rest[len..len + letters(&rest[len..])];
+        if rest[0] == b'=' && rest[len + word.len()..].starts_with(b" REPORT====") {
+            self.severity = words::severity(word);
+            self.at += len + word.len() + b" REPORT====".len();
+            return self.severity.is_some();
         }
         self.name()
     }
@@ -201,17 +335,22 @@ impl Prefix<'_> {
         let mut kind = Before::Word;
         while let Some(&byte) = rest.get(len) {
             match byte {
-                b' ' | b'\t' | b'|' => break,
+                b'a'..=b'z' | b'A'..=b'Z' => {}
+                b' ' | b'\t' | b'|' | ESCAPE => break,
                 b'[' | b'(' => {
                     kind = Before::Name;
+                    // cloud-init's `util.py[DEBUG]:`.
+                    let inner = &rest[len + 1..];
+                    let word = &inner[..letters(inner)];
+                    if self.severity.is_none() && byte == b'[' && inner[word.len()..].starts_with(b"]:") {
+                        self.severity = words::severity(word);
+                    }
                     match bracket_len(&rest[len..]) {
                         Some(inner) => len += inner - 1,
                         None => return false,
                     }
                 }
-                b'=' | b'{' => return false,
-                b'a'..=b'z' | b'A'..=b'Z' => {}
-                b'\'' | b'"' | b'!' | b'?' => return false,
+                b'=' | b'{' | b'\'' | b'"' | b'!' | b'?' => return false,
                 _ => kind = Before::Name,
             }
             len += 1;
@@ -220,11 +359,12 @@ impl Prefix<'_> {
             (_, [.., b':']) => kind = Before::Tag,
             (_, [.., b',' | b'.' | b';']) => return false,
             (Before::Word, _) if kind == Before::Word => return false,
-            // `Connection from …` is prose; but a name may be followed by a separator.
-            (_, word)
+            // `Connection from …` is prose; but a name may be followed by a separator, a host by a program.
+            (before, word)
                 if kind == Before::Word
                     && (word[0].is_ascii_uppercase() || begins_prose(word))
-                    && !matches!(rest.get(len + 1), Some(b'-' | b'|' | b'[' | b':')) =>
+                    && !matches!(rest.get(len + 1), Some(b'-' | b'|' | b'[' | b':'))
+                    && !(before == Before::Time && next_is_tag(&rest[len..])) =>
             {
                 return false;
             }
@@ -240,6 +380,13 @@ impl Prefix<'_> {
 #[inline]
 fn letters(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(bytes.len())
+}
+
+/// Whether the next word is a program with its process, `app[12]:`.
+fn next_is_tag(bytes: &[u8]) -> bool {
+    let rest = bytes.trim_ascii_start();
+    let word = &rest[..memchr::memchr(b' ', rest).unwrap_or(rest.len())];
+    word.ends_with(b"]:")
 }
 
 /// The length of the bracket that begins `bytes`, brackets of its own kind in it included; none when it stays open.
@@ -263,10 +410,55 @@ fn bracket_len(bytes: &[u8]) -> Option<usize> {
     None
 }
 
+/// The length of the escape sequence that `bytes` are after its ESC; one that never ends takes all.
+fn sequence_len(bytes: &[u8]) -> usize {
+    let last = match bytes {
+        [b'[', rest @ ..] => rest.iter().position(|byte| (0x40..=0x7e).contains(byte)),
+        [b']', rest @ ..] => rest.iter().position(|&byte| byte == 0x07 || byte == ESCAPE),
+        [] => return 0,
+        [_, ..] => return 1,
+    };
+    last.map_or(bytes.len(), |last| last + 2)
+}
+
+/// MySQL's words in brackets.
+fn mysql(word: &[u8]) -> Option<Severity> {
+    matches!(word, b"Note" | b"System").then_some(Severity::Info)
+}
+
+/// PHP's `Fatal error:`, `Warning:` and so on, after its name.
+fn php(message: &[u8]) -> Option<Severity> {
+    let colon = message.iter().take(32).position(|&byte| byte == b':')?;
+    match &message[..colon] {
+        b"Fatal error" | b"Parse error" | b"Recoverable fatal error" | b"Core error" | b"Compile error" => {
+            Some(Severity::Error)
+        }
+        b"Warning" | b"Deprecated" | b"Core Warning" | b"User Warning" => Some(Severity::Warn),
+        b"Notice" | b"Strict Standards" => Some(Severity::Notice),
+        _ => None,
+    }
+}
+
+/// The level of PostgreSQL's CSV log, which stands in a column of its own behind the time.
+fn quoted_columns(rest: &[u8]) -> Option<Severity> {
+    let mut rest = rest;
+    for _ in 0..16 {
+        rest = match rest {
+            [b'"', inner @ ..] => &inner[memchr::memchr(b'"', inner)? + 1..],
+            _ => &rest[memchr::memchr(b',', rest)?..],
+        };
+        rest = rest.strip_prefix(b",")?;
+        let word = &rest[..letters(rest)];
+        if word.len() >= 3 && word.iter().all(u8::is_ascii_uppercase) && rest.get(word.len()) == Some(&b',') {
+            return words::severity(word).or((word == b"LOG").then_some(Severity::Info));
+        }
+    }
+    None
+}
+
 /// Level words that, written as here and without any mark, begin sentences as often as they are levels.
 fn often_begins_prose(word: &[u8]) -> bool {
-    word[0].is_ascii_uppercase()
-        && matches!(word, b"Debug" | b"Trace" | b"Notice" | b"Alert" | b"Panic" | b"Verbose" | b"Emergency")
+    matches!(word, b"Debug" | b"Trace" | b"Notice" | b"Alert" | b"Panic" | b"Verbose" | b"Emergency")
 }
 
 /// Words that begin a sentence rather than name a thing.
@@ -315,5 +507,15 @@ fn begins_prose(word: &[u8]) -> bool {
             | b"raised"
             | b"new"
             | b"next"
+            | b"at"
+            | b"by"
+            | b"as"
+            | b"it"
+            | b"all"
+            | b"some"
+            | b"clear"
+            | b"cleared"
+            | b"ignoring"
+            | b"unknown"
     )
 }

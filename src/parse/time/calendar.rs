@@ -1,4 +1,4 @@
-//! The Gregorian calendar in integers: civil dates to days.
+//! The Gregorian calendar in integers: civil dates to days, and back to years.
 
 /// Seconds of a day.
 pub const DAY: i64 = 86_400;
@@ -33,6 +33,23 @@ pub fn seconds_of_day(hour: u32, minute: u32, second: u32) -> Option<u32> {
     (hour < 24 && minute < 60 && second <= 60).then_some(hour * 3600 + minute * 60 + second)
 }
 
+/// Whether a year has this day; the 29th of February counts.
+#[inline]
+pub fn exists(month: u32, day: u32) -> bool {
+    days(2000, month, day).is_some()
+}
+
+/// The year in which the second `civil` of the epoch lies.
+pub fn year(civil: i64) -> i64 {
+    let days = civil.div_euclid(DAY) + 719_468;
+    let century = days.div_euclid(146_097);
+    let day = days.rem_euclid(146_097);
+    let year_of_century = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_century + year_of_century / 4 - year_of_century / 100);
+    let march_first = century * 400 + year_of_century;
+    if day_of_year >= 306 { march_first + 1 } else { march_first }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +65,7 @@ mod tests {
                         continue;
                     };
                     assert_eq!(found, expected, "{year}-{month}-{day}");
+                    assert_eq!(super::year(found * DAY + DAY - 1), i64::from(year), "{year}-{month}-{day}");
                     expected += 1;
                 }
             }

@@ -1,24 +1,41 @@
 //! ISO 8601 and RFC 3339, as programs bend them: `2026-11-20T10:00:00.5Z`, `2026-11-20 10:00:00,123 +0100`,
-//! `20261120T100000Z`.
+//! `2026/11/20 9:05:01`, `2026-11-20-10.00.00.123456`, `20261120T100000Z`.
 
-use super::{Place, Stamp, calendar, clock, number, place};
+use super::{Day, Stamp, calendar, clock, clock_of_twelve, fraction, number, place};
 
 /// Reads a date and a clock at the beginning of `bytes`, the zone too where one follows. The date's separator may be
-/// `-`, `/` or `.`, between date and clock stands `T`, `t`, a space, `_` or `-`.
+/// `-`, `/` or `.`, between date and clock stands `T`, a space (or two, or a comma and a space), `_`, `-` or `:`.
 #[inline]
 pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
     let [y1, y2, y3, y4, separator @ (b'-' | b'/' | b'.'), m1, m2, again, d1, d2, between, ref rest @ ..] = *bytes
     else {
         return basic(bytes);
     };
-    if again != separator || !matches!(between, b'T' | b't' | b' ' | b'_' | b'-') {
+    if again != separator {
         return None;
     }
     let days = calendar::days(number([y1, y2, y3, y4])?, number([m1, m2])?, number([d1, d2])?)?;
-    let (seconds, nanos, len) = clock(rest).or_else(|| minutes(rest))?;
+    let (seconds, nanos, len) = match between {
+        b'T' | b't' | b' ' | b'_' | b':' | b'-' => clock(rest),
+        _ => None,
+    }
+    .or_else(|| bent_clock(between, rest))?;
     let (place, zone) = place(&rest[len..]);
-    let civil = days * calendar::DAY + i64::from(seconds);
-    Some((Stamp { civil, nanos, place }, 11 + len + zone))
+    Some((Stamp { day: Day::Dated(days), seconds, nanos, place }, 11 + len + zone))
+}
+
+/// Reads a clock after `between` in a form that few programs write.
+#[cold]
+fn bent_clock(between: u8, bytes: &[u8]) -> Option<(u32, u32, usize)> {
+    match (between, bytes) {
+        (b' ' | b',', [b' ', rest @ ..]) => {
+            let (seconds, nanos, len) = clock_of_twelve(rest)?;
+            Some((seconds, nanos, 1 + len))
+        }
+        (b'-', _) => dotted(bytes),
+        (b' ' | b'T', _) => clock_of_twelve(bytes).or_else(|| minutes(bytes)),
+        _ => None,
+    }
 }
 
 /// Reads `HH:MM`, which ends there.
@@ -28,6 +45,13 @@ fn minutes(bytes: &[u8]) -> Option<(u32, u32, usize)> {
         return None;
     }
     Some((calendar::seconds_of_day(number([h1, h2])?, number([m1, m2])?, 0)?, 0, 5))
+}
+
+/// Reads `HH.MM.SS` with an optional fraction.
+fn dotted(bytes: &[u8]) -> Option<(u32, u32, usize)> {
+    let [h1, h2, b'.', m1, m2, b'.', s1, s2, ref rest @ ..] = *bytes else { return None };
+    let (nanos, len) = fraction(rest);
+    Some((calendar::seconds_of_day(number([h1, h2])?, number([m1, m2])?, number([s1, s2])?)?, nanos, 8 + len))
 }
 
 /// Reads the basic form, `20261120T100000.5Z`.
@@ -40,20 +64,22 @@ fn basic(bytes: &[u8]) -> Option<(Stamp, usize)> {
     }
     let days = calendar::days(number([y1, y2, y3, y4])?, number([m1, m2])?, number([d1, d2])?)?;
     let seconds = calendar::seconds_of_day(number([h1, h2])?, number([i1, i2])?, number([s1, s2])?)?;
-    let (nanos, len) = super::fraction(rest);
-    let (place, zone): (Place, usize) = place(&rest[len..]);
-    let civil = days * calendar::DAY + i64::from(seconds);
-    Some((Stamp { civil, nanos, place }, 15 + len + zone))
+    let (nanos, len) = fraction(rest);
+    let (place, zone) = place(&rest[len..]);
+    Some((Stamp { day: Day::Dated(days), seconds, nanos, place }, 15 + len + zone))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::time::{Zone, moment};
+    use crate::{
+        entry::Nanos,
+        parse::time::{Frame, Place, Zone, moment},
+    };
 
     fn at(text: &str) -> Option<(i64, u32)> {
         let (stamp, _) = read(text.as_bytes())?;
-        let nanos = stamp.moment(&Zone::utc())?.0;
+        let nanos = stamp.moment(&Frame::new(&Zone::utc(), Nanos(0), false))?.0;
         Some((nanos / 1_000_000_000, (nanos % 1_000_000_000) as u32))
     }
 
@@ -63,13 +89,21 @@ mod tests {
             "2026-11-20T10:00:00Z",
             "2026-11-20t10:00:00z",
             "2026-11-20 10:00:00",
+            "2026-11-20  10:00:00",
+            "2026-11-20, 10:00:00",
             "2026-11-20 10:00:00 UTC",
+            "2026-11-20 10:00:00 AM",
             "2026-11-20 10:00",
             "2026/11/20 10:00:00",
+            "2026/11/20:10:00:00",
+            "2026.11.20 10:00:00",
+            "2026-11-20-10.00.00",
+            "2026-11-20_10:00:00",
             "2026-11-20T11:00:00+01:00",
             "2026-11-20T11:00:00+01:00[Europe/Berlin]",
             "2026-11-20T11:00:00+01",
             "2026-11-20 02:00:00 -0800",
+            "2026-11-20  2:00:00 -0800",
             "2026-11-20T15:45:00.000+0545 text",
             "20261120T100000Z",
             "2026-11-20T09:59:60Z",
@@ -85,6 +119,7 @@ mod tests {
             ("2026-11-20 10:00:00,123 INFO", 123_000_000),
             ("2026-11-20T10:00:00.123456789Z", 123_456_789),
             ("2026-11-20T10:00:00.1234567891234Z", 123_456_789),
+            ("2026-11-20-10.00.00.123456 x", 123_456_000),
             ("2026-11-20 10:00:00, Info", 0),
             ("2026-11-20 10:00:00.", 0),
         ] {
@@ -123,6 +158,6 @@ mod tests {
     fn moments_that_an_entry_cannot_carry_are_none() {
         assert_eq!(at("1970-01-01T00:00:00Z"), None);
         assert_eq!(at("9999-01-01T00:00:00Z"), None);
-        assert_eq!(moment(0, 1), Some(crate::entry::Nanos(1)));
+        assert_eq!(moment(0, 1), Some(Nanos(1)));
     }
 }

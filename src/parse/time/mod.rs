@@ -6,6 +6,8 @@
 pub mod calendar;
 pub mod epoch;
 pub mod iso;
+pub mod named;
+pub mod numeric;
 pub mod zone;
 
 pub use zone::{Zone, ZoneError};
@@ -15,12 +17,37 @@ use crate::entry::Nanos;
 /// A time as a line states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// Seconds since the epoch, the civil time taken for UTC.
-    pub civil: i64,
+    /// The day.
+    pub day: Day,
+    /// Seconds of that day, at most 86,400 (a leap second).
+    pub seconds: u32,
     /// Nanoseconds of the second, less than 1e9.
     pub nanos: u32,
-    /// Where that civil time is meant.
+    /// Where that day and those seconds are meant.
     pub place: Place,
+}
+
+/// A day as a line states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Day {
+    /// So many days after 1970-01-01.
+    Dated(i64),
+    /// A day of an unsaid year; in some year it exists.
+    Yearless {
+        /// 1 to 12.
+        month: u32,
+        /// 1 to 31.
+        day: u32,
+    },
+    /// Two numbers, both 12 or less, of which one is the month.
+    Either {
+        /// The year.
+        year: u32,
+        /// The number that stands first.
+        first: u32,
+        /// The number that stands second.
+        second: u32,
+    },
 }
 
 /// Where a civil time is meant.
@@ -32,12 +59,57 @@ pub enum Place {
     East(i32),
 }
 
+/// What stamps leave unsaid.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'f> {
+    /// The source's zone.
+    pub zone: &'f Zone,
+    /// The latest moment that a record can stem from.
+    pub latest: Nanos,
+    /// The year of that moment in UTC.
+    pub latest_year: u32,
+    /// Whether `03/04/2026` is in April.
+    pub day_first: bool,
+}
+
+impl<'f> Frame<'f> {
+    /// A frame for records that stem from `latest` at the latest.
+    pub fn new(zone: &'f Zone, latest: Nanos, day_first: bool) -> Self {
+        let latest_year = calendar::year(latest.0.div_euclid(1_000_000_000)).clamp(1970, 9999) as u32;
+        Self { zone, latest, latest_year, day_first }
+    }
+}
+
+/// Years between two leap days, at most (1896 to 1904, 2096 to 2104).
+const LEAP_YEARS_APART: u32 = 8;
+
 impl Stamp {
-    /// The moment meant; none when an entry could not carry it (0 and everything before, and beyond the year 2261).
-    pub fn moment(self, zone: &Zone) -> Option<Nanos> {
+    /// The moment meant; none when an entry could not carry it (0 and everything before, and beyond the year 2261), or
+    /// when the year is unsaid and no year fits.
+    #[inline]
+    pub fn moment(self, frame: &Frame<'_>) -> Option<Nanos> {
+        match self.day {
+            Day::Dated(days) => self.on(days, frame.zone),
+            Day::Either { year, first, second } if frame.day_first => {
+                self.on(calendar::days(year, second, first)?, frame.zone)
+            }
+            Day::Either { year, first, second } => self.on(calendar::days(year, first, second)?, frame.zone),
+            Day::Yearless { month, day } => {
+                // East of UTC it may be next year already.
+                let newest = frame.latest_year + u32::from(month == 1);
+                (0..=LEAP_YEARS_APART + 1).find_map(|back| {
+                    let days = calendar::days(newest.checked_sub(back)?, month, day)?;
+                    self.on(days, frame.zone).filter(|moment| *moment <= frame.latest)
+                })
+            }
+        }
+    }
+
+    fn on(self, days: i64, zone: &Zone) -> Option<Nanos> {
+        let civil = days * calendar::DAY + i64::from(self.seconds);
         let second = match self.place {
-            Place::East(east) => self.civil - i64::from(east),
-            Place::Unsaid => zone.moment(self.civil),
+            Place::East(east) => civil - i64::from(east),
+            Place::Unsaid => zone.moment(civil),
         };
         moment(second, self.nanos)
     }
@@ -52,13 +124,17 @@ pub fn moment(second: i64, nanos: u32) -> Option<Nanos> {
 /// The time that begins `bytes`, in whatever layout, and its length.
 #[inline]
 pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
-    iso::read(bytes)
+    match bytes.first()? {
+        b'0'..=b'9' => iso::read(bytes).or_else(|| numeric::read(bytes)).or_else(|| named::day_first(bytes)),
+        b'A'..=b'Z' | b'a'..=b'z' => named::read(bytes),
+        _ => None,
+    }
 }
 
 /// The moment that the value of a time key means: a date and clock, or a number since the epoch.
-pub fn value(text: &[u8], zone: &Zone) -> Option<Nanos> {
+pub fn value(text: &[u8], frame: &Frame<'_>) -> Option<Nanos> {
     match read(text) {
-        Some((stamp, _)) => stamp.moment(zone),
+        Some((stamp, _)) => stamp.moment(frame),
         None => epoch::read(text),
     }
 }
@@ -122,6 +198,31 @@ pub fn clock(bytes: &[u8]) -> Option<(u32, u32, usize)> {
     let seconds = calendar::seconds_of_day(number([h1, h2])?, number([m1, m2])?, number([s1, s2])?)?;
     let (nanos, len) = fraction(rest);
     Some((seconds, nanos, 8 + len))
+}
+
+/// Reads a clock like [`clock`] whose hour may have one digit, and which may be of twelve hours and end in ` AM` or
+/// ` PM`.
+pub fn clock_of_twelve(bytes: &[u8]) -> Option<(u32, u32, usize)> {
+    let (seconds, nanos, len) = match bytes {
+        [hour, b':', rest @ ..] if hour.is_ascii_digit() => {
+            let mut padded = [b'0', *hour, b':', 0, 0, 0, 0, 0];
+            padded[3..].copy_from_slice(rest.get(..5)?);
+            let (seconds, _, _) = clock(&padded)?;
+            let (nanos, len) = fraction(&rest[5..]);
+            (seconds, nanos, 7 + len)
+        }
+        _ => clock(bytes)?,
+    };
+    let noon = 12 * 3600;
+    match bytes[len..] {
+        [b' ', half @ (b'A' | b'P' | b'a' | b'p'), b'M' | b'm', ref rest @ ..]
+            if !rest.first().is_some_and(u8::is_ascii_alphanumeric) && (3600..noon + 3600).contains(&seconds) =>
+        {
+            let morning = seconds % noon;
+            Some((if half.eq_ignore_ascii_case(&b'P') { morning + noon } else { morning }, nanos, len + 3))
+        }
+        _ => Some((seconds, nanos, len)),
+    }
 }
 
 /// Reads what may follow a clock and name its zone: `Z`, `+01:00`, `+0100`, `+01`, also after a space (then only whole

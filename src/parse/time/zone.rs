@@ -146,7 +146,7 @@ pub fn abbreviation(bytes: &[u8]) -> Option<(Place, usize)> {
         let (east, more) = super::offset(rest).or_else(|| single_digit(rest))?;
         return Some((Place::East(east), len + more));
     }
-    if rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+    if rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')) {
         return None;
     }
     Some((Place::East(hours_times_two * 1800), len))

@@ -1,0 +1,171 @@
+//! What lines mean, by tables: `tests/parse/*.txt`, one file for a group of formats.
+//!
+//! A case is `SEVERITY TIME | LINE`, `-` standing for "the line does not tell"; the time is RFC 3339. Between `|` and
+//! the line's end every byte counts; after `\|` instead of `|`, `\e`, `\n`, `\t`, `\xNN` and `\\` are escapes. Indented
+//! lines below a case are the fields expected, `key=value`, all of them and in order; a case without them does not ask.
+//! `! zone`, `! latest`, `! format`, `! pattern`, `! head` (escapes) and `! message` (of the case above) set the stage;
+//! `! reset` clears it.
+
+use std::{fs, path::Path};
+
+use logtap::{
+    entry::{Nanos, Severity, severity},
+    parse::{self, Context, Format, Parsed, Rules, RulesSpec},
+};
+
+/// What the cases below a directive share.
+struct Stage {
+    spec: RulesSpec,
+    head: Vec<u8>,
+    latest: Nanos,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let spec = RulesSpec { timezone: "UTC".into(), ..RulesSpec::default() };
+        Self { spec, head: Vec::new(), latest: time("2026-11-24T00:00:00Z").expect("a time") }
+    }
+
+    fn direct(&mut self, directive: &str) {
+        let (word, value) = directive.split_once(' ').unwrap_or((directive, ""));
+        match word {
+            "reset" => *self = Self::new(),
+            "zone" => self.spec.timezone = value.into(),
+            "latest" => self.latest = time(value).expect("a time"),
+            "format" => self.spec.format = Format::by_name(value).expect("a format"),
+            "pattern" => self.spec.pattern = Some(value.into()),
+            "head" => self.head = unescaped(value),
+            _ => panic!("unknown directive {directive:?}"),
+        }
+    }
+}
+
+/// A case being read.
+struct Case {
+    place: String,
+    line: Vec<u8>,
+    expected: Parsed,
+    fields: Vec<String>,
+    message: Option<Vec<u8>>,
+}
+
+fn time(text: &str) -> Option<Nanos> {
+    (text != "-").then(|| {
+        let timestamp: jiff::Timestamp = text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        Nanos(i64::try_from(timestamp.as_nanosecond()).expect("a moment of this age"))
+    })
+}
+
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let (byte, len) = match rest {
+            [b'\\', b'e', ..] => (0x1b, 2),
+            [b'\\', b'n', ..] => (b'\n', 2),
+            [b'\\', b't', ..] => (b'\t', 2),
+            [b'\\', b'\\', ..] => (b'\\', 2),
+            [b'\\', b'x', digits @ ..] => {
+                let digits = std::str::from_utf8(&digits[..2]).expect("digits");
+                (u8::from_str_radix(digits, 16).expect("two digits"), 4)
+            }
+            _ => (*first, 1),
+        };
+        bytes.push(byte);
+        rest = &after[len - 1..];
+    }
+    bytes
+}
+
+/// Compares one case; what differs, in words.
+fn differences(stage: &Stage, case: &Case) -> Vec<String> {
+    let rules = Rules::new(&stage.spec).unwrap_or_else(|error| panic!("{}: {error}", case.place));
+    let context = Context::new(&rules, &stage.head, stage.latest);
+    let mut wrong = Vec::new();
+    let found = parse::parse(&rules, &context, &case.line);
+    if found != case.expected {
+        let show = |parsed: Parsed| {
+            let time = parsed.time.map_or("-".to_owned(), |time| {
+                jiff::Timestamp::from_nanosecond(time.0.into()).expect("a moment").to_string()
+            });
+            format!("{:?} {time}", parsed.severity)
+        };
+        wrong.push(format!("expected {}, found {}", show(case.expected), show(found)));
+    }
+    if !case.fields.is_empty() {
+        let mut fields = Vec::new();
+        parse::fields(&rules, &context, &case.line, &mut |key, value| fields.push(format!("{key}={value}")));
+        if fields != case.fields {
+            wrong.push(format!("expected fields {:#?}, found {fields:#?}", case.fields));
+        }
+    }
+    if let Some(expected) = &case.message {
+        let message = parse::message(&rules, &context, &case.line);
+        if *message != expected[..] {
+            wrong.push(format!(
+                "expected message {:?}, found {:?}",
+                expected.escape_ascii().to_string(),
+                message.escape_ascii().to_string()
+            ));
+        }
+    }
+    wrong.iter().map(|text| format!("{}: {}\n    {text}", case.place, case.line.escape_ascii())).collect()
+}
+
+/// Runs a table; how many cases it has.
+fn run(path: &Path, wrong: &mut Vec<String>) -> usize {
+    let table = fs::read_to_string(path).expect("a table");
+    let name = path.file_name().expect("a file's name").to_string_lossy();
+    let mut stage = Stage::new();
+    let mut case: Option<Case> = None;
+    let mut count = 0;
+    for (index, line) in table.lines().enumerate() {
+        let place = format!("{name}:{}", index + 1);
+        if let (Some(case), Some(field)) = (&mut case, line.strip_prefix("    ")) {
+            case.fields.push(field.to_owned());
+            continue;
+        }
+        if let (Some(case), Some(message)) = (&mut case, line.strip_prefix("! message ")) {
+            case.message = Some(unescaped(message));
+            continue;
+        }
+        if let Some(case) = case.take() {
+            wrong.extend(differences(&stage, &case));
+        }
+        if let Some(directive) = line.strip_prefix("! ") {
+            stage.direct(directive);
+        } else if !line.is_empty() && !line.starts_with('#') {
+            let (head, text, escaped) = match (line.find(" | "), line.find(r" \| ")) {
+                (Some(plain), Some(escaped)) if escaped < plain => (&line[..escaped], &line[escaped + 4..], true),
+                (Some(plain), _) => (&line[..plain], &line[plain + 3..], false),
+                (None, Some(escaped)) => (&line[..escaped], &line[escaped + 4..], true),
+                (None, None) => panic!("{place}: neither case nor directive: {line:?}"),
+            };
+            let (level, stamp) = head.trim().split_once(' ').unwrap_or_else(|| panic!("{place}: {head:?}"));
+            let severity = match level {
+                "-" => Severity::Unspecified,
+                _ => severity::by_name(level).unwrap_or_else(|| panic!("{place}: no severity {level:?}")),
+            };
+            let expected = Parsed { severity, time: time(stamp.trim()) };
+            let line = if escaped { unescaped(text) } else { text.as_bytes().to_vec() };
+            case = Some(Case { place, line, expected, fields: Vec::new(), message: None });
+            count += 1;
+        }
+    }
+    if let Some(case) = case {
+        wrong.extend(differences(&stage, &case));
+    }
+    count
+}
+
+#[test]
+fn lines_mean_what_the_tables_say() {
+    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parse");
+    let mut paths: Vec<_> =
+        fs::read_dir(tables).expect("the tables").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    let mut wrong = Vec::new();
+    let count: usize = paths.iter().map(|path| run(path, &mut wrong)).sum();
+    assert!(wrong.is_empty(), "{} of {count} cases differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(!paths.is_empty() && count > 0, "no cases");
+}
