@@ -34,6 +34,8 @@ use time::Frame;
 pub struct Context {
     /// The latest moment that a record can stem from.
     latest: Nanos,
+    /// The year of that moment in UTC.
+    latest_year: u32,
     /// Whether the file's beginning shows a date whose day stands before its month.
     day_first: bool,
     /// The columns that a W3C extended log's header names.
@@ -48,7 +50,12 @@ impl Context {
     /// times without a year get the latest year that does not pass it.
     pub fn new(_rules: &Rules, head: &[u8], latest: Nanos) -> Self {
         let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
-        Self { latest, day_first: time::numeric::shows_day_first(head), columns: Columns::of(head) }
+        Self {
+            latest,
+            latest_year: time::year_of(latest),
+            day_first: time::numeric::shows_day_first(head),
+            columns: Columns::of(head),
+        }
     }
 
     /// The columns that the header names.
@@ -57,7 +64,7 @@ impl Context {
     }
 
     fn frame<'c>(&self, rules: &'c Rules) -> Frame<'c> {
-        Frame::new(&rules.zone, self.latest, self.day_first)
+        Frame { zone: &rules.zone, latest: self.latest, latest_year: self.latest_year, day_first: self.day_first }
     }
 }
 

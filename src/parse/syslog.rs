@@ -203,7 +203,7 @@ fn header_without_host(bytes: &[u8]) -> Syslog<'_> {
     let message = &bytes[tag.len() + 1..];
     let message = message.strip_prefix(b" ").unwrap_or(message);
     // `com.apple.xpc.launchd[1] (com.apple.quicklook[71480])` is the first program's line.
-    let own = memchr::memmem::find(tag, b" (").map_or(tag, |end| &tag[..end]);
+    let own = tag.windows(2).position(|pair| pair == b" (").map_or(tag, |end| &tag[..end]);
     let (app, pid) = match own.strip_suffix(b"]").and_then(|open| Some((open, memchr::memrchr(b'[', open)?))) {
         Some((open, bracket)) => (&open[..bracket], &open[bracket + 1..]),
         None => (own, &[][..]),

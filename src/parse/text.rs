@@ -397,10 +397,10 @@ fn bracket_len(bytes: &[u8]) -> Option<usize> {
         _ => (b'<', b'>'),
     };
     let mut depth = 0usize;
-    for at in memchr::memchr2_iter(open, close, bytes) {
-        if bytes[at] == open {
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte == open {
             depth += 1;
-        } else {
+        } else if byte == close {
             depth -= 1;
             if depth == 0 {
                 return Some(at + 1);

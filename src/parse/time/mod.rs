@@ -75,9 +75,13 @@ pub struct Frame<'f> {
 impl<'f> Frame<'f> {
     /// A frame for records that stem from `latest` at the latest.
     pub fn new(zone: &'f Zone, latest: Nanos, day_first: bool) -> Self {
-        let latest_year = calendar::year(latest.0.div_euclid(1_000_000_000)).clamp(1970, 9999) as u32;
-        Self { zone, latest, latest_year, day_first }
+        Self { zone, latest, latest_year: year_of(latest), day_first }
     }
+}
+
+/// The year, in UTC, in which a moment lies.
+pub fn year_of(moment: Nanos) -> u32 {
+    calendar::year(moment.0.div_euclid(1_000_000_000)).clamp(1970, 9999) as u32
 }
 
 /// Years between two leap days, at most (1896 to 1904, 2096 to 2104).

@@ -17,7 +17,13 @@ const LAST_SECOND: i64 = i64::MAX / 1_000_000_000;
 pub struct Zone {
     /// The stretches of one offset each, in order, from before 1970 to after the last moment of an entry; never empty.
     spans: Arc<[Span]>,
+    /// For each [`BUCKET_SECONDS`] since 1970 the first span that ends after its beginning, so that finding a span is a
+    /// step or two; empty when there is only one span.
+    buckets: Arc<[u16]>,
 }
+
+/// Seconds of a bucket, about half a year: zones change about twice a year.
+const BUCKET_SECONDS: i64 = 1 << 24;
 
 /// A stretch of time with one offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +43,7 @@ impl Zone {
     }
 
     fn fixed(east: i32) -> Self {
-        Self { spans: Arc::from([Span { begin: i64::MIN, end: i64::MAX, east }]) }
+        Self { spans: Arc::from([Span { begin: i64::MIN, end: i64::MAX, east }]), buckets: Arc::from([]) }
     }
 
     /// The zone of the host; UTC when the host does not say.
@@ -76,7 +82,12 @@ impl Zone {
             }
         }
         spans.push(Span { begin, end: i64::MAX, east });
-        Self { spans: spans.into() }
+        let first = |bucket: i64| spans.partition_point(|span| span.end <= bucket * BUCKET_SECONDS) as u16;
+        let buckets: Vec<u16> = match spans.len() {
+            1 => Vec::new(),
+            _ => (0..=LAST_SECOND / BUCKET_SECONDS).map(first).collect(),
+        };
+        Self { spans: spans.into(), buckets: buckets.into() }
     }
 
     /// The second of the epoch at which clocks of this zone show `civil` (seconds since the epoch, taken for UTC).
@@ -85,7 +96,11 @@ impl Zone {
     #[inline]
     pub fn moment(&self, civil: i64) -> i64 {
         let last = self.spans.len() - 1;
-        let at = if last == 0 { 0 } else { self.spans.partition_point(|span| span.end <= civil).min(last) };
+        let bucket = usize::try_from(civil / BUCKET_SECONDS).unwrap_or(0);
+        let mut at = self.buckets.get(bucket).map_or(last, |&first| usize::from(first));
+        while at < last && self.spans[at].end <= civil {
+            at += 1;
+        }
         let east = if civil < self.spans[at].begin && at > 0 { self.spans[at - 1].east } else { self.spans[at].east };
         civil - i64::from(east)
     }
