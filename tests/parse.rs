@@ -1,7 +1,7 @@
 //! What lines mean, by tables: `tests/parse/*.txt`, one file for a group of formats.
 //!
 //! A case is `SEVERITY TIME | LINE`, `-` standing for "the line does not tell"; the time is RFC 3339. Between `|` and
-//! the line's end every byte counts; after `\|` instead of `|`, `\e`, `\n`, `\t`, `\xNN` and `\\` are escapes. Indented
+//! the line's end every byte counts; after `\|` instead of `|`, `\e`, `\n`, `\t`, `\r`, `\xNN` and `\\` are escapes. Indented
 //! lines below a case are the fields expected, `key=value`, all of them and in order; a case without them does not ask.
 //! `! zone`, `! latest`, `! format`, `! pattern`, `! head` (escapes) and `! message` (of the case above) set the stage;
 //! `! reset` clears it.
@@ -64,6 +64,7 @@ fn unescaped(text: &str) -> Vec<u8> {
             [b'\\', b'e', ..] => (0x1b, 2),
             [b'\\', b'n', ..] => (b'\n', 2),
             [b'\\', b't', ..] => (b'\t', 2),
+            [b'\\', b'r', ..] => (b'\r', 2),
             [b'\\', b'\\', ..] => (b'\\', 2),
             [b'\\', b'x', digits @ ..] => {
                 let digits = std::str::from_utf8(&digits[..2]).expect("digits");

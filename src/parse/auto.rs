@@ -194,6 +194,8 @@ fn one_line(line: &[u8], context: &Context, frame: &Frame<'_>, layer: Layer) -> 
         [b'_', b'_', ..] => journal(line),
         [b':', ..] => access_or_text(line, frame),
         [b'*', b'A'..=b'Z', ..] => syslog_or_text(line, frame),
+        // The directives of a W3C log.
+        [b'#', ..] if context.columns().is_some() => Reading::default(),
         [] => Reading::default(),
         _ => Reading::text(text::read(line, frame)),
     }

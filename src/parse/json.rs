@@ -285,7 +285,10 @@ pub fn severity_rank(key: &[u8]) -> Option<u8> {
 pub fn severity_of(key: &[u8], text: &[u8]) -> Option<Severity> {
     if key.len() == 1 {
         // Too short a name to mean a level whatever it holds.
-        return if let [b'A'..=b'Z'] = text { words::letter_of(text[0]) } else { words::severity(text) };
+        return match text {
+            [letter @ b'A'..=b'Z'] | [letter @ b'D', b'1'..=b'5'] => words::letter_of(*letter),
+            _ => words::severity(text),
+        };
     }
     if !text.first().is_some_and(u8::is_ascii_digit) {
         return words::stated(text);

@@ -61,9 +61,12 @@ impl<'l> Syslog<'l> {
         header(rest).filter(|syslog| !syslog.host.is_empty() && !syslog.pid.is_empty())
     }
 
-    /// The severity of the PRI.
+    /// The severity of the PRI, or that of Cisco's `%FACILITY-SEVERITY-MNEMONIC`.
     pub fn severity(&self) -> Option<Severity> {
-        words::syslog(self.priority? & 7)
+        match self.priority {
+            Some(priority) => words::syslog(priority & 7),
+            None => cisco(self.app).or_else(|| cisco(self.message)),
+        }
     }
 
     /// The moment of the time.
@@ -92,6 +95,16 @@ const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
     "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
+
+/// The severity in `%LINK-3-UPDOWN`.
+fn cisco(text: &[u8]) -> Option<Severity> {
+    let facility = text.strip_prefix(b"%")?;
+    let len = facility.iter().take(32).position(|&byte| !byte.is_ascii_uppercase() && byte != b'_')?;
+    match facility[len..] {
+        [b'-', digit @ b'0'..=b'7', b'-', b'A'..=b'Z', ..] if len > 1 => words::syslog(u32::from(digit - b'0')),
+        _ => None,
+    }
+}
 
 /// Reads `<PRI>`: its number, at most 191, and its length.
 pub fn priority(bytes: &[u8]) -> Option<(u32, usize)> {
@@ -181,6 +194,9 @@ fn header(bytes: &[u8]) -> Option<Syslog<'_>> {
     let rest = rest.strip_prefix(b" ")?;
     let len = memchr::memchr(b' ', rest).unwrap_or(rest.len());
     let host = &rest[..len];
+    if host.starts_with(b"%") {
+        return Some(header_without_host(rest));
+    }
     if !host.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80)
         || words::severity(host.strip_suffix(b":").unwrap_or(host)).is_some()
     {

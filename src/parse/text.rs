@@ -104,7 +104,7 @@ impl<'l> Prefix<'l> {
                 self.at += 1;
                 true
             }
-            Some(b',') if self.line.get(self.at + 1) != Some(&b'"') => {
+            Some(b',') if !matches!(self.line.get(self.at + 1), Some(b'"' | b',')) => {
                 self.at += 1;
                 true
             }
@@ -112,7 +112,8 @@ impl<'l> Prefix<'l> {
             Some(b'[' | b'(' | b'<') => self.bracket(),
             Some(b'A'..=b'Z' | b'a'..=b'z') => self.word(),
             Some(b'-' | b'|' | b':' | b'*' | b'#' | b'=' | b'~' | b'/' | b'.' | b'+') => self.mark(),
-            Some(b'{' | b'\'' | b'"' | b'!' | b'?' | b',') => false,
+            Some(b'{') => self.braces(),
+            Some(b'\'' | b'"' | b'!' | b'?' | b',') => false,
             Some(&ESCAPE) => {
                 self.at += 1 + sequence_len(&self.line[self.at + 1..]);
                 true
@@ -187,7 +188,7 @@ impl<'l> Prefix<'l> {
                 // X servers' `(EE)`.
                 self.severity = words::letter_of(a);
             }
-            [b'A'..=b'Z' | b'a'..=b'z' | b' ', ..]
+            [b'A'..=b'Z' | b'a'..=b'z' | b' ' | b':', ..]
                 if self.stamp.is_none() && self.time(self.at + 1) || self.level_in_bracket(inner) =>
             {
                 return true;
@@ -202,7 +203,19 @@ impl<'l> Prefix<'l> {
         true
     }
 
-    /// Reads the level of `[level]`, `[level:`, `[module:level]`; what it was found in is left to be passed over.
+    /// Passes over Airflow's `{file.py:12}`; false where JSON begins.
+    fn braces(&mut self) -> bool {
+        let rest = &self.line[self.at..];
+        match rest.iter().take(128).position(|&byte| byte == b'}') {
+            Some(close) if self.stamp.is_some() && rest[1].is_ascii_alphabetic() => {
+                self.at += close + 1;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Reads the level of `[level]`, `[level:` or `[module:level]`; what it was found in is left to be passed over.
     fn level_in_bracket(&mut self, inner: &[u8]) -> bool {
         if self.severity.is_some() {
             return false;
@@ -213,18 +226,11 @@ impl<'l> Prefix<'l> {
         let after = &inner[indent + len..];
         let found = match after.trim_ascii_start().first() {
             Some(b']' | b')' | b'>' | b'|' | &ESCAPE) => words::severity(word).or_else(|| mysql(word)),
-            Some(b':' | b'_') => words::severity(word).filter(|_| after[0] == b':').or_else(|| {
-                // Apache's `[core:error]`: only right behind the time, since anything may stand in later brackets.
-                let module = after.iter().take(32).take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_');
-                let colon = module.count() + usize::from(after[0] == b':');
-                let level = after.get(colon..)?.strip_prefix(b":").unwrap_or(&after[colon..]);
-                let level = &level[..letters(level)];
-                (self.before == Before::Time
-                    && after[colon + level.len()..].first().is_some_and(|byte| b":]0123456789".contains(byte)))
-                .then(|| words::severity(level))?
-            }),
+            Some(b':') if after[0] == b':' => words::severity(word),
             Some(_) | None => None,
         };
+        // Anything may stand in later brackets, so `[core:error]` counts only right behind the time.
+        let found = found.or_else(|| if self.before == Before::Time { apache(inner) } else { None });
         self.severity = found;
         if found.is_some() {
             self.at += 1 + indent + len;
@@ -240,10 +246,9 @@ impl<'l> Prefix<'l> {
         let len = letters(rest);
         let (word, after) = rest.split_at(len);
         if self.severity.is_none() {
-            let severity = match words::severity(word) {
-                Some(severity) => self.may_be_level(word, after).then_some(severity),
-                None => self.rarer_level(word, after),
-            };
+            let severity = words::severity(word)
+                .filter(|_| self.may_be_level(word, after))
+                .or_else(|| self.rarer_level(word, after));
             if severity.is_some() {
                 self.severity = severity;
                 self.at += len;
@@ -350,13 +355,23 @@ impl<'l> Prefix<'l> {
                         None => return false,
                     }
                 }
+                // PostgreSQL's `user=a,db=b` is a name, other pairs are logfmt.
+                b'=' if kind == Before::Word && rest.starts_with(b"user=") && has_database(rest) => kind = Before::Name,
+                b'=' if kind == Before::Name && rest.starts_with(b"user=") => {}
                 b'=' | b'{' | b'\'' | b'"' | b'!' | b'?' => return false,
                 _ => kind = Before::Name,
             }
             len += 1;
         }
         match (self.before, &rest[..len]) {
-            (_, [.., b':']) => kind = Before::Tag,
+            (before, [name @ .., b':']) => {
+                kind = Before::Tag;
+                // Monolog's `channel.LEVEL:`.
+                if before == Before::Time && self.severity.is_none() {
+                    let level = name.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+                    self.severity = words::severity(level).filter(|_| level.iter().all(u8::is_ascii_uppercase));
+                }
+            }
             (_, [.., b',' | b'.' | b';']) => return false,
             (Before::Word, _) if kind == Before::Word => return false,
             // `Connection from …` is prose; but a name may be followed by a separator, a host by a program.
@@ -380,6 +395,11 @@ impl<'l> Prefix<'l> {
 #[inline]
 fn letters(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(bytes.len())
+}
+
+/// Whether the word that `bytes` begin with names a database, as PostgreSQL's prefix does.
+fn has_database(bytes: &[u8]) -> bool {
+    bytes.split(|&byte| byte == b' ').next().is_some_and(|word| word.windows(4).any(|part| part == b",db="))
 }
 
 /// Whether the next word is a program with its process, `app[12]:`.
@@ -419,6 +439,15 @@ fn sequence_len(bytes: &[u8]) -> usize {
         [_, ..] => return 1,
     };
     last.map_or(bytes.len(), |last| last + 2)
+}
+
+/// The level in Apache's `[core:error]`, `[:emerg]`, `[core:trace3]`, after the bracket.
+fn apache(inner: &[u8]) -> Option<Severity> {
+    let close = inner.iter().take(48).position(|&byte| byte == b']')?;
+    let colon = inner[..close].iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')?;
+    let level = inner[colon..close].strip_prefix(b":")?;
+    let (word, number) = level.split_at(letters(level));
+    words::severity(word).filter(|_| number.iter().all(u8::is_ascii_digit))
 }
 
 /// MySQL's words in brackets.

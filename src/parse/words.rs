@@ -36,7 +36,7 @@ pub fn stated(word: &[u8]) -> Option<Severity> {
     if let [letter] = word {
         return letter_of(*letter);
     }
-    if let Some(found) = severity(word) {
+    if let Some(found) = severity(without_distance(word)) {
         return Some(found);
     }
     if word.len() > LONGEST {
@@ -52,6 +52,14 @@ pub fn stated(word: &[u8]) -> Option<Severity> {
         b"disaster" | b"emergent" => Severity::Fatal,
         _ => return None,
     })
+}
+
+/// `word` without what Go's slog adds to a level between its own, `INFO+2`.
+fn without_distance(word: &[u8]) -> &[u8] {
+    match word {
+        [level @ .., b'+' | b'-', b'0'..=b'9'] => level,
+        _ => word,
+    }
 }
 
 /// The severity of a single letter, as glog, logcat, MongoDB and Ruby write them.

@@ -72,6 +72,7 @@ pub struct Frame<'f> {
     pub day_first: bool,
 }
 
+#[cfg(test)]
 impl<'f> Frame<'f> {
     /// A frame for records that stem from `latest` at the latest.
     pub fn new(zone: &'f Zone, latest: Nanos, day_first: bool) -> Self {
@@ -237,6 +238,11 @@ pub fn place(bytes: &[u8]) -> (Place, usize) {
         [b'Z' | b'z', ref rest @ ..] if !rest.first().is_some_and(u8::is_ascii_alphanumeric) => (Place::East(0), 1),
         [b'+' | b'-', ..] => match offset(bytes) {
             Some((east, len)) => (Place::East(east), len + annotation(&bytes[len..])),
+            None => (Place::Unsaid, 0),
+        },
+        // PostgreSQL's zones without an abbreviation: ` -03 [12]`.
+        [b' ', b'+' | b'-', b'0'..=b'9', b'0'..=b'9', b' ', b'[', ..] => match offset(&bytes[1..4]) {
+            Some((east, len)) => (Place::East(east), 1 + len),
             None => (Place::Unsaid, 0),
         },
         [b' ', b'+' | b'-', ..] => match offset(&bytes[1..]) {
