@@ -161,6 +161,12 @@ pub const UNIX_SEND_BYTES: usize = 64 * KIB;
 pub const TLS_BUFFER_BYTES: usize = 32 * KIB;
 /// Bytes of a file with certificates or a key.
 pub const PEM_BYTES_MAX: u64 = MIB as u64;
+/// Bytes of the file with the tokens.
+pub const TOKENS_FILE_BYTES_MAX: u64 = MIB as u64;
+/// Length of the name of a token, in bytes.
+pub const CALLER_NAME_BYTES_MAX: usize = 64;
+/// Length of a token as it is presented, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 4 * KIB;
 /// Connections that the kernel keeps for us until we accept them.
 pub const ACCEPT_BACKLOG: u32 = 1024;
 /// First pause of the accept loop after the system ran out of descriptors or memory; it doubles from there.

@@ -1,5 +1,6 @@
 //! gRPC and HTTP over subscriptions: everything between a socket and a subscription.
 
+pub mod auth;
 pub mod grpc;
 pub mod net;
 pub mod streams;

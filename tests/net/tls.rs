@@ -265,8 +265,8 @@ async fn what_is_wrong_with_the_files_is_said_when_they_are_loaded() {
         (cert, "", 0o600, &ca, "key.pem", "no private key without a passphrase in it"),
         (cert, cert, 0o600, &ca, "key.pem", "no private key without a passphrase in it"),
         (cert, &other.key, 0o600, &ca, "key.pem", "not the key of the certificate in "),
-        (cert, key, 0o644, &ca, "key.pem", "its mode 0644 lets anybody read or change the private key"),
-        (cert, key, 0o602, &ca, "key.pem", "its mode 0602 lets anybody read or change the private key"),
+        (cert, key, 0o644, &ca, "key.pem", "its mode 0644 lets anybody read or change the secrets in it"),
+        (cert, key, 0o602, &ca, "key.pem", "its mode 0602 lets anybody read or change the secrets in it"),
         (cert, key, 0o600, "", "client.pem", "no certificate in it"),
         (
             cert,

@@ -45,6 +45,13 @@ pub struct TlsInfo {
     pub client_certificate: bool,
 }
 
+#[cfg(test)]
+impl ConnectionId {
+    pub(crate) fn for_tests(id: u64) -> Self {
+        Self(id)
+    }
+}
+
 impl Peer {
     /// Whether the peer runs on this machine: a Unix socket or a loopback address.
     pub fn is_local(&self) -> bool {

@@ -3,9 +3,6 @@
 use std::{
     error::Error,
     fmt,
-    fs::File,
-    io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -26,11 +23,10 @@ use super::{
     ClientCertificates, TlsSettings,
     certificate::{self, Validity},
 };
-use crate::limits;
-
-/// The bits of a file's mode by which anybody may read or change it.
-const WORLD_READ: u32 = 0o004;
-const WORLD_WRITE: u32 = 0o002;
+use crate::{
+    limits,
+    server::net::private_file::{self, FileError, Secrecy},
+};
 
 /// The contents of the files, by which a change is noticed.
 #[derive(PartialEq, Eq)]
@@ -43,24 +39,12 @@ pub(super) struct Files {
 /// Why TLS cannot be offered with the files as they are. Every error names its file.
 #[derive(Debug)]
 pub enum TlsError {
-    /// It cannot be read.
-    Read {
+    /// It is not to be read.
+    File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Anybody may read or change the private key.
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// It is larger than any such file is.
-    TooLarge {
-        /// The file.
-        path: PathBuf,
+        /// Why.
+        source: FileError,
     },
     /// It is not PEM where it should be.
     NotPem {
@@ -170,33 +154,14 @@ impl Files {
     }
 }
 
-enum Secrecy {
-    Public,
-    Secret,
-}
-
 enum Need {
     Optional,
     Required,
 }
 
 fn read(path: &Path, secrecy: Secrecy) -> Result<Vec<u8>, TlsError> {
-    let failed = |source| TlsError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    // Asked of the open file, so that what is checked is what is read.
-    let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
-    match secrecy {
-        Secrecy::Secret if mode & (WORLD_READ | WORLD_WRITE) != 0 => {
-            return Err(TlsError::Exposed { path: path.to_owned(), mode });
-        }
-        Secrecy::Secret | Secrecy::Public => {}
-    }
-    let mut bytes = Vec::new();
-    file.take(limits::PEM_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > limits::PEM_BYTES_MAX {
-        return Err(TlsError::TooLarge { path: path.to_owned() });
-    }
-    Ok(bytes)
+    private_file::read(path, secrecy, limits::PEM_BYTES_MAX)
+        .map_err(|source| TlsError::File { path: path.to_owned(), source })
 }
 
 /// All certificates of a file; one at least. Sections of other kinds, a key for instance, are passed over.
@@ -264,13 +229,7 @@ fn refused(error: impl Error + Send + Sync + 'static) -> TlsError {
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Exposed { path, mode } => {
-                write!(f, "{}: its mode {mode:04o} lets anybody read or change the private key", path.display())
-            }
-            Self::TooLarge { path } => {
-                write!(f, "{}: larger than {} bytes", path.display(), limits::PEM_BYTES_MAX)
-            }
+            Self::File { path, source } => write!(f, "{}: {source}", path.display()),
             Self::NotPem { path, reason } => write!(f, "{}: not a PEM file: {reason}", path.display()),
             Self::Missing { path, what } => write!(f, "{}: no {what} in it", path.display()),
             Self::BadCertificate { path, number, reason } => {
@@ -288,11 +247,9 @@ impl fmt::Display for TlsError {
 impl Error for TlsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Read { source, .. } => Some(source),
+            Self::File { source, .. } => Some(source),
             Self::Refused { source } => Some(source.as_ref()),
-            Self::Exposed { .. }
-            | Self::TooLarge { .. }
-            | Self::NotPem { .. }
+            Self::NotPem { .. }
             | Self::Missing { .. }
             | Self::BadCertificate { .. }
             | Self::BadKey { .. }
