@@ -1,5 +1,6 @@
 //! The connection loop over real sockets: who is let in, who is kept, who is closed, and that nothing stays behind.
 
+mod activation;
 mod exhaustion;
 mod support;
 mod tls;
@@ -253,11 +254,11 @@ async fn a_reader_that_stops_is_kept_until_the_longest_stall_is_over() {
 
 #[tokio::test]
 async fn a_peer_whose_kernel_is_silent_is_closed_and_one_that_answers_is_not() {
-    let (peer_silence, sweep) = (Duration::from_millis(300), Duration::from_millis(10));
+    let (peer_silence, sweep) = (Duration::from_secs(1), Duration::from_millis(10));
     let server = Server::start(ConnectionLimits { peer_silence, sweep, ..limits() });
     let (mut send, connection) = http2(server.connect().await, 1 << 20).await;
     let mut body = send.send_request(get("/endless")).await.expect("it is answered").into_body();
-    let until = Instant::now() + peer_silence * 2;
+    let until = Instant::now() + peer_silence + peer_silence / 2;
     while Instant::now() < until {
         body.frame().await.expect("it does not end").expect("it is whole");
     }

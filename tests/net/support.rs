@@ -52,7 +52,10 @@ impl Server {
     }
 
     pub fn start_on(listen: &[Listen], tls: Option<Arc<Tls>>, limits: ConnectionLimits) -> Self {
-        let listeners = Listeners::bind(listen).expect("the address is free");
+        Self::start_with(Listeners::bind(listen).expect("the address is free"), tls, limits)
+    }
+
+    pub fn start_with(listeners: Listeners, tls: Option<Arc<Tls>>, limits: ConnectionLimits) -> Self {
         let addresses = listeners.addresses().cloned().collect();
         let (connections, shutdown) = (Connections::new(), CancellationToken::new());
         let serving = Serving { listeners, tls, limits, connections: connections.clone(), shutdown: shutdown.clone() };

@@ -109,11 +109,12 @@ pub(super) async fn run<S: HttpService>(connection: &Connection, handler: Handle
 
 async fn converse<S: HttpService>(connection: &Connection, handler: &Handler<S>) -> Ending {
     let opening = connection.wind_down.run_until_cancelled(handler.openings.open(connection)).await;
+    // Boxed, so that a connection that never says anything does not pay for what it might have said.
     match opening {
         None => Ending::Finished,
         Some(Opening::Over(ending)) => ending,
-        Some(Opening::Http1(io, tls)) => serve_http1(connection, handler, io, tls).await,
-        Some(Opening::Http2(io, tls)) => serve_http2(connection, handler, io, tls).await,
+        Some(Opening::Http1(io, tls)) => Box::pin(serve_http1(connection, handler, io, tls)).await,
+        Some(Opening::Http2(io, tls)) => Box::pin(serve_http2(connection, handler, io, tls)).await,
     }
 }
 

@@ -71,7 +71,7 @@ impl Openings {
             (Greeting::Unknown, _) => Opening::Over(Ending::Finished),
             (Greeting::Http1, None) => Opening::Http1(Transport::Plain(io), None),
             (Greeting::Http2, None) => Opening::Http2(Transport::Plain(io), None),
-            (Greeting::Tls, Some(tls)) => self.open_tls(connection, tls, io).await,
+            (Greeting::Tls, Some(tls)) => Box::pin(self.open_tls(connection, tls, io)).await,
             (Greeting::Tls, None) => self.refuse(connection, io, TLS_ALERT, "TLS to a port without TLS").await,
             (Greeting::Http1, Some(_)) => self.refuse(connection, io, HTTP1_REFUSAL, "plain HTTP to a TLS port").await,
             (Greeting::Http2, Some(_)) => {
@@ -109,7 +109,7 @@ impl Openings {
 
     async fn refuse(&self, connection: &Connection, io: Rewound<SocketIo>, last: &[u8], why: &str) -> Opening {
         self.report(connection, why);
-        farewell(io, last, self.deadline).await;
+        Box::pin(farewell(io, last, self.deadline)).await;
         Opening::Over(Ending::Tls)
     }
 
