@@ -12,3 +12,4 @@ pub mod read;
 pub use cell::{Cell, CellError};
 pub use identity::{Identity, Stat};
 pub use read::{Blocking, Cached, ReadAt};
+pub mod lineage;
