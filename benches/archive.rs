@@ -65,7 +65,7 @@ fn measure(path: &Path, kind: Kind, len: u64) {
     }
 
     let cold = open(path, kind);
-    report("a read anywhere, nothing known", &mut vec![timed(|| read(&cold, len / 2, &mut vec![0; STEP]))]);
+    report("a read anywhere, nothing known", &mut [timed(|| read(&cold, len / 2, &mut vec![0; STEP]))]);
     report("reads anywhere, after a pass", &mut anywhere(&archive, len));
 }
 

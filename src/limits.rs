@@ -234,9 +234,13 @@ pub const ARCHIVE_INPUT_BYTES: usize = 64 * KIB;
 /// Uncompressed bytes that a decoder can still give again: what its format refers back to, what readers compare before
 /// they go on, and a cell.
 pub const ARCHIVE_HISTORY_BYTES: usize = 96 * KIB;
-/// Uncompressed bytes before a place that a decoder was sent to which stay for those who read backward from there, until
-/// it goes on.
-pub const ARCHIVE_BACK_BYTES: usize = 4 * MIB;
+/// When a decoder is sent far ahead, this share of the way, the end of it, stays for those who read backward from there,
+/// until it goes on: 1 / 16.
+pub const ARCHIVE_BACK_SHARE: u64 = 16;
+/// But no less than this, in uncompressed bytes: all of the way from a checkpoint.
+pub const ARCHIVE_BACK_BYTES_MIN: u64 = 4 * MIB as u64;
+/// And no more than this: a zstd frame may be long, and has no checkpoints.
+pub const ARCHIVE_BACK_BYTES_MAX: u64 = 16 * MIB as u64;
 /// Uncompressed bytes that a decoder makes in one step, at most.
 pub const ARCHIVE_STEP_BYTES: usize = 64 * KIB;
 /// Longest header and longest padding of a gzip member, in bytes.
@@ -247,12 +251,12 @@ pub const ARCHIVE_ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Decoders kept between reads, for all archives together: each is a reader that goes on where it was at no cost.
 pub const PARKED_DECODERS_MAX: usize = 32;
 /// Bytes of decoders kept between reads, for all archives together; one for gzip has 0.3 MiB, one for zstd up to 9, and
-/// `ARCHIVE_BACK_BYTES` are added while somebody reads backward.
+/// `ARCHIVE_BACK_BYTES_MIN` to `ARCHIVE_BACK_BYTES_MAX` are added while somebody reads backward.
 pub const PARKED_BYTES_MAX: usize = 64 * MIB;
 
 const _: () = assert!(ARCHIVE_HISTORY_BYTES >= 32 * KIB + GRID_BYTES as usize);
 const _: () = assert!(ARCHIVE_STEP_BYTES as u64 <= ARCHIVE_CHECKPOINT_BYTES);
-const _: () = assert!(PARKED_BYTES_MAX > 2 * (ARCHIVE_BACK_BYTES + (1 << ARCHIVE_ZSTD_WINDOW_LOG_MAX)));
+const _: () = assert!(PARKED_BYTES_MAX as u64 > 2 * (ARCHIVE_BACK_BYTES_MAX + (1 << ARCHIVE_ZSTD_WINDOW_LOG_MAX)));
 const _: () = assert!(SEGMENT_BYTES < GRID_BYTES as usize);
 const _: () = assert!(CURSOR_TAIL_BYTES <= CURSOR_HEAD_BYTES);
 const _: () = assert!(LINE_BYTES_DEFAULT <= LINE_BYTES_MAX);

@@ -345,7 +345,7 @@ proptest! {
     #[test]
     fn damage_is_told_and_nothing_else_happens(
         data in data(), how in how(), sizes in sizes(), hits in prop::collection::vec((0.0..1.0f64, 1..=255u8), 1..4),
-        actions in actions(),
+        actions in actions(), step in 100..100_000usize,
     ) {
         let data = data.bytes();
         let mut packed = how.compress(&data);
@@ -353,32 +353,37 @@ proptest! {
             let place = (packed.len() as f64 * place) as usize;
             packed[place] ^= change;
         }
-        let opened = Archive::open_with(file_of(&packed), Path::new("hit"), how.kind(), &Arc::default(), sizes);
-        if let Ok(archive) = opened {
-            for action in &actions {
-                if let Action::Read { place, len } = *action {
-                    // Whatever comes, it comes, and not more than was asked for.
-                    let mut buf = vec![0; len];
-                    let _ = archive.read_at(Offset((data.len() as f64 * place) as u64), &mut buf);
-                }
+        let open = || Archive::open_with(file_of(&packed), Path::new("hit"), how.kind(), &Arc::default(), sizes);
+        let Ok(archive) = open() else { return Ok(()) };
+        let (found, error) = read_all(&archive, step);
+        prop_assert!(found.len() as u64 <= archive.len_max().expect("the file is there"));
+        match open().expect("it could be opened before").verify(u64::MAX) {
+            Ok(Verdict::Whole(len)) => {
+                prop_assert!(error.is_none());
+                prop_assert_eq!(len, found.len() as u64);
+                // gzip has checksums.
+                prop_assert!(how.kind() == Kind::Zstd || found == data);
             }
-            let verdict = archive.verify(u64::MAX);
-            let (found, error) = read_all(&archive, 50_000);
-            prop_assert!(found.len() as u64 <= archive.len_max().expect("the file is there"));
-            match verdict {
-                Ok(Verdict::Whole(len)) => {
-                    prop_assert_eq!(len, found.len() as u64);
-                    // gzip has checksums: what it calls whole is what was compressed, or a part of it when the damage
-                    // made the rest padding or lies in a header.
-                    prop_assert!(how.kind() == Kind::Zstd || found == data);
+            Ok(Verdict::NotYet(at)) => {
+                prop_assert_eq!(at.0, found.len() as u64);
+                let cut = matches!(error, Some(ArchiveError::Truncated { .. }));
+                prop_assert!(cut);
+            }
+            Ok(Verdict::GoOn(at)) => prop_assert!(false, "stopped at {at:?}"),
+            Err(other) => prop_assert_eq!(other.to_string(), error.expect("there is one, too").to_string()),
+        }
+        // In any order, the same bytes and the same place of the damage.
+        let archive = open().expect("it could be opened before");
+        for action in &actions {
+            if let Action::Read { place, len } = *action {
+                let offset = ((found.len() as f64 * place) as usize).min(found.len());
+                let mut buf = vec![0; len];
+                if let Ok(count) = archive.read_at(Offset(offset as u64), &mut buf) {
+                    prop_assert_eq!(count, len.min(found.len() - offset));
+                    prop_assert!(buf[..count] == found[offset..offset + count]);
+                } else {
+                    prop_assert_eq!(offset, found.len());
                 }
-                Ok(Verdict::NotYet(at)) => {
-                    prop_assert_eq!(at.0, found.len() as u64);
-                    let cut = matches!(error, Some(ArchiveError::Truncated { .. }));
-                    prop_assert!(cut);
-                }
-                Ok(Verdict::GoOn(at)) => prop_assert!(false, "stopped at {at:?}"),
-                Err(_) => prop_assert!(error.is_some()),
             }
         }
     }
@@ -573,6 +578,22 @@ fn text_after_the_last_member_is_damage_at_its_end() {
     let (found, error) = read_all(&open(&packed, Kind::Gzip, SMALL), 64);
     assert!(found == data);
     assert!(matches!(error, Some(ArchiveError::Damaged { offset, .. }) if offset.0 == 1_000));
+}
+
+#[test]
+fn waiting_for_a_file_to_grow_is_no_damage() {
+    let data = text(100_000, 14);
+    for how in [How::Gzip { level: 6 }, How::Zstd { level: 3, checksum: true }] {
+        let packed = how.compress(&data);
+        let file = file_of(&packed[..packed.len() / 2]);
+        let archive = Archive::open(Arc::clone(&file), Path::new("app.log.1"), how.kind(), &Arc::default())
+            .expect("it begins like an archive");
+        for _ in 0..100 {
+            assert!(matches!(archive.verify(u64::MAX), Ok(Verdict::NotYet(_))), "{how:?}");
+        }
+        file.write_all_at(&packed, 0).expect("the file can be written");
+        assert_eq!(archive.measure().expect("the archive is right"), Some(data.len() as u64));
+    }
 }
 
 #[test]

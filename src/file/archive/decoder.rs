@@ -10,7 +10,7 @@ use super::{
     window::Window,
     zstd::Zstd,
 };
-use crate::limits::{ARCHIVE_BACK_BYTES, ARCHIVE_HISTORY_BYTES};
+use crate::limits::{ARCHIVE_BACK_BYTES_MAX, ARCHIVE_BACK_BYTES_MIN, ARCHIVE_BACK_SHARE, ARCHIVE_HISTORY_BYTES};
 
 /// Reads one archive forward from a checkpoint. It can give again what its window still has.
 pub(super) struct Decoder {
@@ -140,13 +140,14 @@ impl Decoder {
         if offset.saturating_sub(self.end()) <= ARCHIVE_HISTORY_BYTES as u64 {
             return Outcome::Full;
         }
-        let near = offset.saturating_sub(ARCHIVE_BACK_BYTES as u64);
+        let back = ((offset - self.end()) / ARCHIVE_BACK_SHARE).clamp(ARCHIVE_BACK_BYTES_MIN, ARCHIVE_BACK_BYTES_MAX);
+        let near = offset.saturating_sub(back);
         if self.end() < near
             && let outcome @ (Outcome::End | Outcome::Fault(_)) = self.go_to(near, index, |_| {})
         {
             return outcome;
         }
-        self.window.widen((offset - self.end()) as usize + len.min(ARCHIVE_BACK_BYTES));
+        self.window.widen((offset - self.end()) as usize + len.min(ARCHIVE_BACK_BYTES_MIN as usize));
         Outcome::Full
     }
 
