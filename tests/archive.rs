@@ -299,7 +299,7 @@ fn read_all(archive: &Archive, step: usize) -> (Vec<u8>, Option<ArchiveError>) {
 // ---- What holds ----
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_reads_give_the_slices_of_the_data(data in data(), how in how(), sizes in sizes(), actions in actions()) {

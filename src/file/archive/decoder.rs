@@ -32,9 +32,9 @@ pub(super) struct Checkpoint {
     /// The uncompressed offset.
     pub(super) offset: u64,
     /// The position in the file.
-    input: u64,
+    pub(super) input: u64,
     /// What else is needed inside of a gzip member; between members and between frames nothing is.
-    resume: Option<Arc<gzip::Resume>>,
+    pub(super) resume: Option<Arc<gzip::Resume>>,
 }
 
 /// What a step of decoding came to.

@@ -117,7 +117,7 @@ impl Index {
         count.checked_sub(1).map_or(Checkpoint::START, |last| known.points[last].clone())
     }
 
-    /// The first offset from `at` on where another checkpoint would help.
+    /// Where the next checkpoint would help a decoder at `at`; before `at` when none has been left where it would have.
     pub(super) fn due(&self, at: u64) -> u64 {
         let known = self.lock();
         let count = known.points.partition_point(|point| point.offset <= at);
@@ -184,5 +184,64 @@ impl Known {
             keep
         });
         self.bytes = self.points.iter().map(Checkpoint::memory).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: Stamp = Stamp { size: 1, modified: 1 };
+
+    fn point(offset: u64) -> Checkpoint {
+        Checkpoint { offset, ..Checkpoint::START }
+    }
+
+    #[test]
+    fn checkpoints_are_due_where_none_is_near() {
+        let index = Index::new(STAMP, 100);
+        assert_eq!((index.due(0), index.due(250)), (100, 100));
+        for offset in [100, 210, 500] {
+            index.insert(point(offset), 0);
+        }
+        // After 210 and far before 500; after 310 there is still none; 500 is near enough to 460.
+        assert_eq!(
+            [index.due(99), index.due(210), index.due(320), index.due(460), index.due(500)],
+            [310, 310, 310, 600, 600]
+        );
+        assert_eq!([99, 100, 209, 210, 1_000].map(|offset| index.before(offset).offset), [0, 100, 100, 210, 500]);
+    }
+
+    #[test]
+    fn too_many_checkpoints_are_thinned() {
+        let index = Index::new(STAMP, 10);
+        let mut at = 0;
+        while at < 1_000_000 {
+            at = index.due(at);
+            index.insert(point(at), 0);
+            let known = index.lock();
+            assert!(known.points.len() <= ARCHIVE_CHECKPOINTS_MAX);
+            assert_eq!(known.bytes, known.points.iter().map(Checkpoint::memory).sum());
+        }
+        let known = index.lock();
+        assert!(ARCHIVE_CHECKPOINTS_MAX / 2 <= known.points.len());
+        let apart = known.points.windows(2).all(|pair| pair[1].offset - pair[0].offset >= known.distance);
+        assert!(apart, "{}", known.distance);
+    }
+
+    #[test]
+    fn another_state_of_the_file_begins_anew() {
+        let index = Index::new(STAMP, 10);
+        index.insert(point(10), 0);
+        index.reach(50, 50, 0);
+        index.end(Ending::Whole(50), 0);
+        assert_eq!((index.epoch(STAMP), index.reached()), (0, 50));
+        assert_eq!((index.epoch(Stamp { size: 2, ..STAMP }), index.reached(), index.memory()), (1, 0, 0));
+        // What comes late from a decoder of the old state is not taken.
+        index.insert(point(10), 0);
+        index.reach(60, 10, 0);
+        index.end(Ending::Whole(60), 0);
+        assert_eq!((index.before(20).offset, index.reached(), index.decoded()), (0, 0, 60));
+        assert!(matches!(index.ending(), Ending::Unknown));
     }
 }
