@@ -109,7 +109,7 @@ impl Gzip {
 
     /// Decodes up to `want` bytes into `window`; with `stop`, not past the end of a block.
     ///
-    /// After [`Fault::Truncated`] and [`Fault::Io`] the step can be tried again.
+    /// After [`Fault::Truncated`] the step can be tried again.
     pub(super) fn step(
         &mut self,
         input: &mut Input,

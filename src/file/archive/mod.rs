@@ -199,7 +199,9 @@ impl Archive {
             Outcome::Fault(fault) => Some(fault),
         };
         match &fault {
-            None | Some(Fault::Truncated | Fault::Io(_)) => self.parking.park(self.number, decoder),
+            None | Some(Fault::Truncated) => self.parking.park(self.number, decoder),
+            // It may be in the middle of something; the next read starts from a checkpoint.
+            Some(Fault::Io(_)) => {}
             Some(Fault::Damaged(what)) => self.index.end(Ending::Damaged(at, what), epoch),
             Some(Fault::WindowTooLarge) => self.index.end(Ending::WindowTooLarge(at), epoch),
         }

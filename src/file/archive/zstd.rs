@@ -65,7 +65,7 @@ impl Zstd {
 
     /// Decodes up to `want` bytes into `window`, not past the end of a frame.
     ///
-    /// After [`Fault::Truncated`] and [`Fault::Io`] the step can be tried again.
+    /// After [`Fault::Truncated`] the step can be tried again.
     pub(super) fn step(&mut self, input: &mut Input, window: &mut Window, want: u64) -> Result<Step, Fault> {
         match self.place {
             Place::Between => match input.peek()? {
