@@ -557,14 +557,20 @@ function sourcesJson(catalogue) {
 
 // ---- the server ----
 
+/** Answers that are under way. */
+const streams = new Set();
+
 async function handle(catalogue, token, request, response) {
   const url = new URL(request.url, "http://fake");
   const abort = new AbortController();
   response.on("close", () => abort.abort());
   if (url.pathname === "/healthz") return response.end("ok\n");
+  if (url.pathname === "/metrics") return response.end(`logtap_streams{transport="all"} ${streams.size}\n`);
   if (!url.pathname.startsWith("/api/") && !url.pathname.startsWith("/logtap.")) return asset(url.pathname, request, response);
   if (token && request.headers.authorization !== `Bearer ${token}`) throw new Refused("UNAUTHENTICATED", "a bearer token is needed");
   const body = Buffer.concat(await request.toArray());
+  streams.add(response);
+  response.on("close", () => streams.delete(response));
   if (url.pathname.startsWith("/logtap.v1.LogService/")) return grpcWeb(catalogue, basename(url.pathname), body, response, abort.signal);
   if (url.pathname === "/api/v1/sources") {
     response.writeHead(200, { ...HEADERS, "content-type": "application/json", "cache-control": "no-store" });

@@ -87,6 +87,23 @@ function classesOf(style) {
   return ["bold", "dim", "italic", "underline", "inverse", "strike"].filter((name) => style[name]).map((name) => `a-${name}`).join(" ");
 }
 
+/** A time, and a level word after it, at the beginning of a line: columns of the list say the same. */
+const PREFIX = /^\[?(?:\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d\d:\d\d:\d\d(?:[.,]\d+)?)\]?[ \t]*(?:\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|ERR|CRIT(?:ICAL)?|ALERT|FATAL|EMERG|trace|debug|info|notice|warn(?:ing)?|error|fatal)\]?:?(?=\s|$)[ \t]*)?/;
+
+/** Client, user and time of an access log's line: what was asked for comes after it. */
+const ACCESS = /^\S+ \S+ \S+ \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] /;
+
+/** The text with that beginning dimmed, so that the eye falls on what is new; without it if `cut`. */
+export function withoutPrefix({ plain, runs }, cut) {
+  const length = (PREFIX.exec(plain) ?? ACCESS.exec(plain))?.[0].length ?? 0;
+  if (length === 0) return { plain, runs };
+  if (cut && length < plain.length) {
+    const moved = runs.map((run) => ({ ...run, start: Math.max(0, run.start - length), end: run.end - length }));
+    return { plain: plain.slice(length), runs: moved.filter(({ end }) => end > 0) };
+  }
+  return { plain, runs: runs.length > 0 ? runs : [{ start: 0, end: length, classes: "a-dim", color: "", background: "" }] };
+}
+
 /**
  * Puts the range `[from, to)` of a parsed text into an element: styled runs as spans, highlighted ranges as marks.
  * Everything becomes text nodes.

@@ -45,7 +45,7 @@ export class ProtoChunk {
         this.textEnd[i] = reader.span();
         this.textStart[i] = reader.pos;
         reader.pos = this.textEnd[i];
-      } else if (field === 2) this.time[i] = reader.varint() / 1e6;
+      } else if (field === 2) this.time[i] = millisecondsOf(reader.varint());
       else if (field === 3) this.severity[i] = reader.varint();
       else if (field === 4) {
         sourceEnd = reader.span();
@@ -108,6 +108,11 @@ export class ProtoChunk {
   }
 }
 
+/** Nanoseconds, as a double has them, in milliseconds to the microsecond: the double is off by a few hundred nanoseconds. */
+function millisecondsOf(nanos) {
+  return Math.round(nanos / 1e3) / 1e3;
+}
+
 /** An element of a map<string, string>. */
 function readPair(reader) {
   const pair = ["", ""];
@@ -125,7 +130,7 @@ export class JsonChunk {
     this.count = entries.length;
     this.severity = Uint8Array.from(entries, (entry) => severityNumber(entry.severity));
     this.flags = Uint16Array.from(entries, (entry) => entry.flags ?? 0);
-    this.time = Float64Array.from(entries, (entry) => Number(entry.timestamp ?? 0) / 1e6);
+    this.time = Float64Array.from(entries, (entry) => millisecondsOf(Number(entry.timestamp ?? 0)));
     this.origin = Uint32Array.from(entries, (entry) => originNumber(entry.source ?? "", entry.path ?? ""));
   }
 

@@ -40,3 +40,6 @@ export class WireBlocked extends Error {}
 
 /** Nothing answered, or the connection broke. */
 export class Disconnected extends Error {}
+
+/** The wire was given up in the middle of a stream: go on over the next one, from where the stream stood. */
+export class WireChanged extends Error {}

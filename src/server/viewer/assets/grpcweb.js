@@ -36,7 +36,12 @@ async function* call(method, message, { token, signal, firstMs = FIRST_MESSAGE_M
       if (done) break;
       frames.push(value);
       for (let frame = frames.next(); frame; frame = frames.next()) {
-        if (frame.trailers) return endOfCall(parseTrailers(utf8(frame.bytes)));
+        if (frame.trailers) {
+          endOfCall(parseTrailers(utf8(frame.bytes)));
+          // Nothing follows; reading that far lets the browser use the connection again.
+          await reader.read();
+          return;
+        }
         heard = true;
         watch.alive(SILENCE_MS);
         yield frame.bytes;

@@ -100,7 +100,7 @@ export class Histogram {
 
   /** Errors get two pixels at least: one among ten thousand is what the reader looks for. */
   drawBar(bar, x, width, highest) {
-    const room = this.height - 2;
+    const room = this.height - 8;
     // A square root keeps the quiet hours visible beside a burst.
     const full = Math.max(2, Math.sqrt(bar.total / highest) * room);
     let y = this.height;

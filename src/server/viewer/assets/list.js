@@ -2,12 +2,15 @@
 // stays with the row that the reader looks at, while rows come and go at both ends.
 
 import { h } from "./dom.js";
+import { origins } from "./origins.js";
 import { Row, screenLines } from "./row.js";
 
 /** Rows rendered beyond the screen, at either side. */
 const OVERSCAN = 6;
 /** Height of the strip above the first row and below the last, where the list says what lies beyond. */
 const EDGE = 30;
+/** Width of the source column at most, in characters. */
+const SOURCE_COLUMNS_MAX = 22;
 
 export class List {
   /** `onReach("older" | "newer")` asks for more, `onSelect(row)` and `onOpen(row)` tell what the reader chose, `canFollow()` whether the end is live. */
@@ -57,6 +60,14 @@ export class List {
     this.columns = Math.max(20, Math.floor(width / this.character));
   }
 
+  /** Makes the source column as wide as the names that have come, within reason. */
+  fitSources() {
+    if (this.fitted === origins.length) return;
+    this.fitted = origins.length;
+    const longest = origins.reduce((most, { name }) => Math.max(most, name.length), 6);
+    this.scroller.style.setProperty("--source-width", `${Math.min(longest, SOURCE_COLUMNS_MAX)}ch`);
+  }
+
   /** All rows must be filled again: clock, theme, columns or search changed. */
   invalidate() {
     this.look += 1;
@@ -70,6 +81,7 @@ export class List {
   /** Draws the rows that are on screen now. Cheap when nothing changed. */
   render(clock, dated) {
     const { view, scroller } = this;
+    if (this.epoch !== this.store.epoch) this.forget();
     const total = view.length * this.rowHeight + 2 * EDGE;
     if (this.total !== total) {
       this.total = total;
@@ -84,6 +96,13 @@ export class List {
     if (!this.following) this.keepAnchor();
     if (top < 1200) this.onReach("older");
     if (top + this.height > total - 1200) this.onReach("newer");
+  }
+
+  /** The rows are others now: what was chosen or looked at among the old ones is gone. */
+  forget() {
+    this.epoch = this.store.epoch;
+    this.selected = null;
+    this.anchor = null;
   }
 
   /** Puts the screen where it belongs: at the newest row, or with the row that the reader looked at. */
@@ -218,6 +237,7 @@ export class List {
   step(by) {
     const { view } = this;
     if (view.length === 0) return;
+    this.scroller.focus({ preventScroll: true });
     const onScreen = Math.min(view.length - 1, Math.floor((this.scroller.scrollTop + this.height - EDGE) / this.rowHeight) - 1);
     let index = this.selected === null || !this.store.has(this.selected) ? onScreen : view.indexOf(this.selected) + by;
     while (index > 0 && index < view.length - 1 && view.line(index) > 0) index += Math.sign(by);

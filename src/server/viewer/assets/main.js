@@ -118,6 +118,7 @@ function summarize(now) {
   status.measureRate(now);
   controls.count(store);
   histogram.update(clock);
+  list.fitSources();
   arrivals(now);
   status.update(state.selection);
   // The rate falls back to nothing by itself once nothing comes.
@@ -393,4 +394,3 @@ showUtc();
 themeChanged();
 toggleSidebar(!isNarrow());
 begin();
-list.scroller.focus();

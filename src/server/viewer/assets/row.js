@@ -1,11 +1,12 @@
 // One row of the list: level bar, time, level word, source, text. Elements are made once and filled again and again.
 
 import { FLAG } from "./chunk.js";
-import { parseAnsi, renderText } from "./ansi.js";
+import { withoutPrefix, parseAnsi, renderText } from "./ansi.js";
 import { grouped, h, setText } from "./dom.js";
 import { severityOf } from "./levels.js";
 import { origins } from "./origins.js";
 import { highlights } from "./search.js";
+import { KIND } from "./store.js";
 
 /** Characters of a line that a row holds; the rest of it is in the expanded row and in the details. */
 const ROW_CHARACTERS = 700;
@@ -21,6 +22,37 @@ export function screenLines(text, columns) {
     from = end + 1;
   }
   return { parsed, lines };
+}
+
+/**
+ * A line as a row shows it: a JSON object as its message and then `key=value`, dimmed; others with what the
+ * columns show already dimmed, or left out where there is little room. Expanded rows and the details have all of it.
+ */
+function brief(text, narrow) {
+  const json = text.startsWith("{") && text.endsWith("}") ? briefJson(text) : null;
+  return json ?? withoutPrefix(parseAnsi(text), narrow);
+}
+
+const MESSAGE_KEYS = ["message", "msg", "@m", "short_message", "event", "body"];
+/** What columns show already. */
+const COLUMN_KEYS = new Set(["time", "timestamp", "ts", "@timestamp", "@t", "level", "severity", "lvl", "@l", "v"]);
+
+function briefJson(text) {
+  let json;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const key = MESSAGE_KEYS.find((each) => typeof json[each] === "string" && json[each] !== "");
+  if (key === undefined) return null;
+  const rest = Object.entries(json).filter(([name]) => name !== key && !COLUMN_KEYS.has(name));
+  const message = parseAnsi(json[key]);
+  const words = rest.map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`).join("  ");
+  const plain = parseAnsi(words).plain;
+  const start = message.plain.length;
+  const dim = { start, end: start + plain.length + 2, classes: "a-dim", color: "", background: "" };
+  return { plain: `${message.plain}  ${plain}`.trimEnd(), runs: [...message.runs, dim] };
 }
 
 /** A reusable row element. */
@@ -41,7 +73,7 @@ export class Row {
     const { store, view } = context;
     const folded = view.folds.get(row) ?? 0;
     const expanded = view.expanded.has(row);
-    const signature = `${row}.${line}.${folded}.${expanded}.${context.look}`;
+    const signature = `${store.epoch}.${row}.${line}.${folded}.${expanded}.${context.look}`;
     if (signature !== this.signature) {
       this.signature = signature;
       this.row = row;
@@ -75,7 +107,7 @@ export class Row {
     const severity = severityOf(store.severity[at]);
     const origin = origins[store.origin[at]];
     const flags = store.flags(row);
-    const continued = line > 0 || store.kind[at] === 1;
+    const continued = line > 0 || store.kind[at] === KIND.CONTINUATION;
     this.element.className = `row l-${severity.css}${continued ? " continued" : ""}${flags & FLAG.CONTEXT ? " context" : ""}`;
     this.time.textContent = line > 0 ? "" : context.dated ? `${clock.day(store.time[at])} ${context.narrow ? clock.short(store.time[at]) : clock.time(store.time[at])}` : context.narrow ? clock.short(store.time[at]) : clock.time(store.time[at]);
     this.time.classList.toggle("derived", (flags & FLAG.TIME_NOT_FROM_LINE) !== 0);
@@ -85,7 +117,7 @@ export class Row {
     this.fillText(row, line, folded, expanded, view, context);
   }
 
-  fillText(row, line, folded, expanded, view, { store, columns }) {
+  fillText(row, line, folded, expanded, view, { store, columns, narrow }) {
     const text = store.text(row);
     if (expanded) {
       const { parsed, lines } = screenLines(text, columns);
@@ -95,7 +127,7 @@ export class Row {
     }
     const newline = text.indexOf("\n");
     const first = newline < 0 ? text : text.slice(0, newline);
-    const parsed = parseAnsi(first.length > ROW_CHARACTERS ? `${first.slice(0, ROW_CHARACTERS)}…` : first);
+    const parsed = brief(first.length > ROW_CHARACTERS ? `${first.slice(0, ROW_CHARACTERS)}…` : first, narrow);
     renderText(this.text, parsed, highlights(view.filter.terms, parsed.plain));
     const inner = newline < 0 ? 0 : text.split("\n").length - 1;
     this.badge(true, folded, false, inner);

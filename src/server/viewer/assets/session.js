@@ -4,7 +4,7 @@
 
 import { sameBytes } from "./base64.js";
 import { sleep, yieldToBrowser } from "./dom.js";
-import { CallError, WireBlocked } from "./errors.js";
+import { CallError, WireBlocked, WireChanged } from "./errors.js";
 import { noticeOfEvent } from "./notices.js";
 import { Position } from "./position.js";
 import { localFilter, narrows, requestOf } from "./selection.js";
@@ -147,6 +147,7 @@ export class Session {
         return;
       } catch (error) {
         if (signal.aborted) return;
+        if (error instanceof WireChanged) continue;
         if (error instanceof WireBlocked || !this.retries(error)) throw error;
         if (!lostAt) lostAt = Date.now();
         this.error = error;
@@ -196,7 +197,7 @@ export class Session {
     if (this.live === LIVE.CONNECTING || this.live === LIVE.RETRYING) this.live = LIVE.LOADING;
     for (const event of batch.events) this.happened(event);
     if (batch.chunk) {
-      this.arrived += batch.chunk.count;
+      if (this.live === LIVE.LIVE) this.arrived += batch.chunk.count;
       this.add(batch.chunk);
     }
     const whole = this.position.advance(batch);
@@ -404,8 +405,11 @@ export class Session {
     this.live = LIVE.OFF;
     this.newerFrom = page.cursor ?? cursor;
     this.newer = EDGE.MORE;
-    this.events.anchored(this.anchorRow(cursor));
-    this.events.changed();
+    const row = this.anchorRow(cursor);
+    const { selection } = this;
+    // What follows the row is loaded before it is shown, or it could not stand in the middle of the screen.
+    await this.newerPage();
+    if (this.selection === selection) this.events.anchored(row);
   }
 
   /** The row that a cursor stands after: the last one of its file that carries it, else the newest. */

@@ -29,7 +29,7 @@ export class SourceTree {
     this.sources = sources.map((source) => ({ name: source.name, files: this.logsOf(source, sizes, seconds, now) }));
     this.sizes = sizes;
     this.listedAt = now;
-    if (!this.known && sources.length <= 6) for (const source of sources) this.open.add(source.name);
+    if (!this.known && sources.length <= 6) for (const source of this.sources) if (source.files.length > 1) this.open.add(source.name);
     this.known = true;
     this.render();
   }

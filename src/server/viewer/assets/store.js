@@ -15,8 +15,8 @@ const BYTES_MAX = 96 * 1024 * 1024;
 /** Marks closer than this replace each other. */
 const MARK_SPACING = 256;
 
-/** What a row is. */
-export const KIND = { LINE: 0, CONTINUATION: 1, NOTICE: 2 };
+/** What a row is. UNTIMED: without time and level, so that it continues the line before it if that one has a time. */
+export const KIND = { LINE: 0, CONTINUATION: 1, NOTICE: 2, UNTIMED: 3 };
 
 /** How the lines of a stack trace begin that are not indented. */
 const TRACE_START = /^(Caused by: |Suppressed: |Traceback \(most recent|During handling of the above|The above exception was|stack backtrace:|goroutine \d+ \[)/;
@@ -84,7 +84,7 @@ export class Store {
   put(row, chunk, i) {
     const at = this.at(row);
     this.severity[at] = chunk.severity[i];
-    this.kind[at] = isContinuation(chunk, i) ? KIND.CONTINUATION : KIND.LINE;
+    this.kind[at] = kindOf(chunk, i);
     this.match[at] = 0;
     this.time[at] = chunk.time[i];
     this.origin[at] = chunk.origin[i];
@@ -222,10 +222,11 @@ export class Store {
   }
 }
 
-/** Whether a line looks like the continuation of the one before it: indented, or the start of a part of a trace. */
-function isContinuation(chunk, i) {
+/** Whether a line stands for itself or looks like the continuation of the one before it. */
+function kindOf(chunk, i) {
   const byte = chunk.firstByte(i);
-  if (byte === 0x20 || byte === 0x09) return true;
-  const untimed = (chunk.flags[i] & FLAG.TIME_NOT_FROM_LINE) !== 0 && chunk.severity[i] === 0;
-  return untimed && (byte === 0x7d || byte === 0x29 || TRACE_START.test(chunk.start(i, 40)));
+  if (byte === 0x20 || byte === 0x09) return KIND.CONTINUATION;
+  if ((chunk.flags[i] & FLAG.TIME_NOT_FROM_LINE) === 0) return KIND.LINE;
+  if (TRACE_START.test(chunk.start(i, 40))) return KIND.CONTINUATION;
+  return chunk.severity[i] === 0 ? KIND.UNTIMED : KIND.LINE;
 }

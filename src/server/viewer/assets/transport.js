@@ -1,7 +1,7 @@
 // One way to ask, three wires to ask over. gRPC-Web is best (binary, many entries a message, one cursor of all files);
 // where it does not get through, the same request goes over server-sent events, and then over long polls.
 
-import { CallError, Disconnected, WireBlocked } from "./errors.js";
+import { CallError, Disconnected, WireBlocked, WireChanged } from "./errors.js";
 import { getLogs, streamBatches } from "./grpcweb.js";
 import { answers, followEvents, followPolls, listSources, pages } from "./plainhttp.js";
 
@@ -18,7 +18,7 @@ export class Transport {
     this.token = token;
     this.onFallback = onFallback;
     this.wire = 0;
-    // Once a wire has brought a batch, later failures of it are the network's and not the wire's.
+    // Once a wire has brought what is new, later failures of it are the network's and not the wire's.
     this.proven = false;
   }
 
@@ -53,11 +53,14 @@ export class Transport {
   }
 
   async *stream(request, signal, ways) {
+    let any = false;
     for (;;) {
       const wire = this.wire;
       try {
         for await (const batch of ways[wire]({ token: this.token(), signal })) {
-          this.proven = true;
+          // The plain wires first load pages, which says nothing of whether events get through.
+          if (wire === 0 || batch.events.some(({ kind }) => kind === "caughtUp")) this.proven = true;
+          any = true;
           yield batch;
         }
         return;
@@ -67,6 +70,7 @@ export class Transport {
           this.wire = wire + 1;
           this.onFallback(WIRES[this.wire], error.message);
         }
+        if (any) throw new WireChanged(error.message);
       }
     }
   }

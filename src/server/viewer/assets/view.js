@@ -3,6 +3,7 @@
 // back in slices, so that the screen is right long before the last of 100,000 rows has been searched.
 
 import { levelRange } from "./levels.js";
+import { FLAG } from "./chunk.js";
 import { KIND } from "./store.js";
 
 const ITEMS_MAX = 1 << 18;
@@ -150,7 +151,8 @@ export class View {
 
   /** Puts a matching row at the end of the list, or folds it under the line that it continues. */
   emit(row) {
-    const head = this.folding && this.store.kind[this.store.at(row)] === KIND.CONTINUATION ? this.foldHead(row) : null;
+    const kind = this.store.kind[this.store.at(row)];
+    const head = this.folding && (kind === KIND.CONTINUATION || kind === KIND.UNTIMED) ? this.foldHead(row, kind) : null;
     if (head !== null) {
       this.folds.set(head, (this.folds.get(head) ?? 0) + 1);
       this.chain = { head, next: row + 1 };
@@ -163,11 +165,13 @@ export class View {
   }
 
   /** The line that a continuation belongs to: the one just before it, of the same file. */
-  foldHead(row) {
+  foldHead(row, kind) {
     const { store, chain } = this;
     if (chain.head === null || chain.next !== row || !store.has(chain.head)) return null;
     const [at, head] = [store.at(row), store.at(chain.head)];
-    return store.kind[head] !== KIND.NOTICE && store.origin[at] === store.origin[head] ? chain.head : null;
+    if (store.kind[head] === KIND.NOTICE || store.origin[at] !== store.origin[head]) return null;
+    const timed = (store.flags(chain.head) & FLAG.TIME_NOT_FROM_LINE) === 0;
+    return kind === KIND.CONTINUATION || timed ? chain.head : null;
   }
 
   push(row, line) {

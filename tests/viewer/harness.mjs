@@ -1,0 +1,187 @@
+// What the tests share: a directory of logs, a server over it, and a real browser in front.
+//
+// With LOGTAP_BIN=/path/to/logtap the server is the daemon itself; without, it is fake-server.mjs. Chromium is taken from
+// LOGTAP_CHROMIUM, or /usr/bin/chromium.
+
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const FAKE = fileURLToPath(new URL("fake-server.mjs", import.meta.url));
+const START_MS = 15_000;
+
+export const isReal = Boolean(process.env.LOGTAP_BIN);
+
+/** A directory of logs with a server over it. Files must exist before `start`, as they would on a host. */
+export class Host {
+  constructor() {
+    this.directory = mkdtempSync(join(tmpdir(), "logtap-viewer-"));
+    this.process = null;
+  }
+
+  /** Appends text to a log. */
+  append(name, text) {
+    appendFileSync(this.path(name), text);
+  }
+
+  path(name) {
+    return join(this.directory, `${name}.log`);
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}/`;
+  }
+
+  /** Starts the server, the second time on the same port. */
+  async start({ token = "" } = {}) {
+    this.port ??= await freePort();
+    this.token = token;
+    const listen = ["--listen", `127.0.0.1:${this.port}`];
+    const [command, args] = isReal
+      ? [process.env.LOGTAP_BIN, token ? ["serve", "-c", this.config(), ...listen] : ["serve", ...this.files(), ...listen]]
+      : [process.execPath, [FAKE, this.directory, ...listen, ...(token ? ["--token", token] : [])]];
+    this.process = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.output = "";
+    for (const stream of [this.process.stdout, this.process.stderr]) stream.on("data", (data) => (this.output += data));
+    this.ended = new Promise((resolve) => this.process.once("exit", resolve));
+    await eventually(async () => (await fetch(`${this.url}healthz`)).ok, START_MS, () => `the server to answer; it said:\n${this.output}`);
+  }
+
+  files() {
+    return readdirSync(this.directory).filter((name) => name.endsWith(".log")).map((name) => join(this.directory, name));
+  }
+
+  /** A configuration whose only way in is the token. */
+  config() {
+    const tokens = join(this.directory, "tokens");
+    writeFileSync(tokens, `tester:${createHash("sha256").update(this.token).digest("hex")}\n`, { mode: 0o600 });
+    const sources = this.files().map((path) => `[[source]]\nname = "${path.replace(/^.*\/|\.log$/g, "")}"\npaths = ["${path}"]\n`);
+    const path = join(this.directory, "logtap.toml");
+    writeFileSync(path, `[auth]\ntokens_file = "${tokens}"\n${sources.join("")}`);
+    return path;
+  }
+
+  /** Kills the server, without a chance to say goodbye. */
+  async kill() {
+    if (!this.process) return;
+    this.process.kill("SIGKILL");
+    await this.ended;
+    this.process = null;
+  }
+
+  async close() {
+    await this.kill();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Waits until a condition holds; what it throws meanwhile counts as not yet. */
+export async function eventually(condition, ms, what) {
+  const until = Date.now() + ms;
+  let last = null;
+  for (;;) {
+    try {
+      if (await condition()) return;
+      last = null;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > until) throw new Error(`waited ${ms} ms for ${typeof what === "function" ? what() : what}`, { cause: last });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A headless Chromium that talks to nobody but us. */
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.LOGTAP_CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+}
+
+/** Opens a page that keeps what goes wrong in it: errors, refused content, requests to elsewhere. */
+export async function open(browser, url, { width = 1280, height = 800, scheme = "dark", before } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  const page = await context.newPage();
+  page.problems = [];
+  page.on("pageerror", (error) => page.problems.push(String(error.stack ?? error)));
+  page.on("console", (message) => /Content Security Policy|TrustedHTML|Trusted Type/.test(message.text()) && page.problems.push(message.text()));
+  page.on("request", (request) => !request.url().startsWith(new URL("/", url).href) && !request.url().startsWith("data:") && page.problems.push(`asked elsewhere: ${request.url()}`));
+  if (before) await before(page);
+  await page.goto(url);
+  return page;
+}
+
+/** Waits for the list to show a text. */
+export function seen(page, text, timeout = 10_000) {
+  return page.waitForFunction((wanted) => [...document.querySelectorAll(".row:not([hidden]) .text")].some((row) => row.textContent.includes(wanted)), text, { timeout });
+}
+
+/** Waits for the state of the stream, as the status line says it. */
+export function state(page, text, timeout = 15_000) {
+  return page.waitForFunction((wanted) => document.querySelector("#status-text").textContent === wanted, text, { timeout });
+}
+
+/** Texts of all rows in order, read by scrolling through the list from its first loaded row to its last. */
+export function allRows(page) {
+  return page.evaluate(async () => {
+    const list = document.querySelector("#list");
+    const rows = new Map();
+    const frame = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    list.dispatchEvent(new WheelEvent("wheel", { deltaY: -1 }));
+    list.scrollTop = 0;
+    for (;;) {
+      await frame();
+      for (const row of list.querySelectorAll(".row:not([hidden])")) rows.set(Number(row.ariaPosInSet), { text: row.querySelector(".text").textContent, notice: row.classList.contains("notice") });
+      const before = list.scrollTop;
+      list.scrollTop += list.clientHeight - 60;
+      if (list.scrollTop === before) break;
+    }
+    return [...rows].sort((a, b) => a[0] - b[0]).map(([, row]) => row);
+  });
+}
+
+/** Scrolls up again and again until nothing older is left to load. */
+export function toTheBeginning(page) {
+  const scroll = () => {
+    const list = document.querySelector("#list");
+    list.dispatchEvent(new WheelEvent("wheel", { deltaY: -1 }));
+    list.scrollTop = 0;
+    return document.querySelector(".edge.above").textContent === "The beginning";
+  };
+  return page.waitForFunction(scroll, null, { polling: 50, timeout: 30_000 });
+}
+
+/** A line of a test log: a time, a level, a number to count by. */
+export function line(number, level = "INFO", text = "something happened") {
+  return `${new Date(Date.UTC(2026, 0, 1) + number).toISOString()} ${level} line ${String(number).padStart(7, "0")} ${text}\n`;
+}
+
+/** Lines `[from, to)`, every `errorEvery`-th an error. */
+export function lines(from, to, errorEvery = 50) {
+  const out = [];
+  for (let number = from; number < to; number += 1) out.push(number % errorEvery === 0 ? line(number, "ERROR", "it failed") : line(number));
+  return out.join("");
+}
+
+/** The middle one. */
+export function median(values) {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
