@@ -23,7 +23,7 @@ const TRACE = [
   "    at com.zaxxer.hikari.pool.HikariPool.getConnection(HikariPool.java:181)",
   "    at shop.orders.OrderStore.save(OrderStore.java:88)",
   "    at shop.orders.Checkout.confirm(Checkout.java:142)",
-  "Caused by: org.postgresql.util.PSQLException: FATAL: sorry, too many clients already",
+  "Caused by: org.postgresql.util.PSQLException: sorry, too many clients already",
   "    at org.postgresql.core.v3.ConnectionFactoryImpl.doAuthentication(ConnectionFactoryImpl.java:693)",
   "    ... 11 more",
 ];
@@ -44,7 +44,7 @@ export function linesAt(ms, next, trouble) {
   if (kind < 0.88) {
     const spid = number(3000, 3040);
     if (trouble && next() < 0.4) return [["postgres.log", `${iso.slice(0, 23).replace("T", " ")} UTC [${spid}] FATAL:  sorry, too many clients already`]];
-    return [["postgres.log", `${iso.slice(0, 23).replace("T", " ")} UTC [${spid}] ${pick(["LOG:  info checkpoint complete: wrote 812 buffers (5.0%)", "LOG:  info duration: 3.412 ms  statement: SELECT id, total FROM orders WHERE customer = $1", "WARNING:  there is already a transaction in progress"])}`]];
+    return [["postgres.log", `${iso.slice(0, 23).replace("T", " ")} UTC [${spid}] ${pick(["LOG:  checkpoint complete: wrote 812 buffers (5.0%)", "LOG:  duration: 3.412 ms  statement: SELECT id, total FROM orders WHERE customer = $1", "WARNING:  there is already a transaction in progress"])}`]];
   }
   const [color, word] = next() < (trouble ? 0.3 : 0.04) ? ["31", "ERROR"] : next() < 0.12 ? ["33", " WARN"] : next() < 0.4 ? ["34", "DEBUG"] : ["32", " INFO"];
   const text = { ERROR: "job failed, will retry \u001b[2mattempt=3 queue=mail\u001b[0m", " WARN": "queue is growing \u001b[2mdepth=1840 oldest=42s\u001b[0m", DEBUG: "lease renewed \u001b[2mworker=w-07\u001b[0m", " INFO": "job done \u001b[2mkind=invoice took=182ms\u001b[0m" }[word];
@@ -60,14 +60,17 @@ function orders(ms, iso, next, pick, number, trouble) {
   return [["orders.log", `${iso} ${pick(["INFO ", "INFO ", "INFO ", "DEBUG", "DEBUG", "WARN "])} [http-exec-${number(1, 24)}] s.o.${pick(["Cart", "Checkout", "Stock", "Session"])} - ${pick(["reserved 2 of item 771 for order", "session refreshed for customer", "cart merged after login for customer", "price rules evaluated for order"])} ${number(48000, 49000)}`]];
 }
 
-/** Writes `count` moments that end at `until`, one every `step` milliseconds, with a quarter of trouble in the middle. */
+/** Writes `count` moments that end at `until`, about one every `step` milliseconds, busier and quieter, with some trouble. */
 export function writeDemo(directory, { count, until, step, seed = 7 }) {
   mkdirSync(directory, { recursive: true });
   const next = random(seed);
   const files = new Map();
+  const gaps = Array.from({ length: count }, (_, i) => step / (1 + 0.45 * Math.sin(i / 1_300) + 0.25 * Math.sin(i / 290) + 0.2 * next()));
+  let ms = until - gaps.reduce((sum, gap) => sum + gap, 0);
   for (let i = 0; i < count; i += 1) {
+    ms += gaps[i];
     const trouble = i > count * 0.66 && i < count * 0.74;
-    for (const [file, line] of linesAt(until - (count - i) * step, next, trouble)) files.set(file, `${files.get(file) ?? ""}${line}\n`);
+    for (const [file, line] of linesAt(ms, next, trouble)) files.set(file, `${files.get(file) ?? ""}${line}\n`);
   }
   for (const [file, text] of files) appendFileSync(join(directory, file), text);
 }

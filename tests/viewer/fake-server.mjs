@@ -87,6 +87,7 @@ function severityOf(message) {
   const access = /" (\d)\d\d \d+/.exec(message);
   if (access) return access[1] === "5" ? 17 : access[1] === "4" ? 13 : 9;
   const word = /(?:"level":"|level=|\b)(trace|debug|info|notice|warn|warning|error|err|critical|crit|alert|fatal|panic|emerg)\b/i.exec(message.slice(0, 120).replace(/\u001b\[[\d;]*m/g, " "))?.[1].toLowerCase();
+  if (word === undefined && /\] (LOG|DETAIL): /.test(message)) return 9;
   return { warning: 13, err: 17, crit: 18, panic: 21, emerg: 21 }[word] ?? LEVELS[word] ?? 0;
 }
 
@@ -253,11 +254,12 @@ class Selection {
         const line = next(log);
         if (line && (!first || byTime(line, first) < 0)) first = line;
       }
-      if (!first) return;
+      if (!first) break;
       this.at.set(first.log, first.index + 1);
       this.sent += 1;
       yield first;
     }
+    this.historyDone = true;
   }
 
   /** What came since, in order of arrival. */
@@ -275,6 +277,8 @@ class Selection {
   }
 
   get isDone() {
+    // What was to come before a time that has passed is in the files.
+    if (this.request.until !== undefined && this.historyDone && this.request.until < BigInt(Date.now()) * 1_000_000n) return true;
     return Boolean(this.request.limit) && this.sent >= this.request.limit;
   }
 

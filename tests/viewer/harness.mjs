@@ -19,8 +19,8 @@ export const isReal = Boolean(process.env.LOGTAP_BIN);
 
 /** A directory of logs with a server over it. Files must exist before `start`, as they would on a host. */
 export class Host {
-  constructor() {
-    this.directory = mkdtempSync(join(tmpdir(), "logtap-viewer-"));
+  constructor(directory = mkdtempSync(join(tmpdir(), "logtap-viewer-"))) {
+    this.directory = directory;
     this.process = null;
   }
 

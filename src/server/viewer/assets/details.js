@@ -1,6 +1,6 @@
 // Everything about one entry: its text in full, its times, fields, JSON, and the lines around it.
 
-import { parseAnsi, renderText } from "./ansi.js";
+import { parseAnsi, renderText, withoutPrefix } from "./ansi.js";
 import { FLAG } from "./chunk.js";
 import { copyText, h, plural } from "./dom.js";
 import { jsonOf, jsonTree } from "./jsontree.js";
@@ -146,7 +146,7 @@ export class Details {
 
   contextLine(entry, current = false) {
     const text = h("span", { className: "text" });
-    renderText(text, parseAnsi(entry.message.slice(0, 2_000)), []);
+    renderText(text, withoutPrefix(parseAnsi(entry.message.slice(0, 2_000)), true), []);
     const time = h("span", { className: "time", textContent: this.clock.short(Number(entry.nanos / 1_000_000n)) });
     return h("li", { className: `l-${severityOf(entry.severity).css}${current ? " current" : ""}` }, time, text);
   }

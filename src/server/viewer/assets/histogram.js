@@ -7,6 +7,7 @@ const LAYERS = ["none", "debug", "info", "warn", "error", "fatal"];
 const LAYER_OF = new Uint8Array(256).fill(0);
 for (let severity = 1; severity < 256; severity += 1) LAYER_OF[severity] = severity >= 18 ? 5 : severity >= 17 ? 4 : severity >= 13 ? 3 : severity >= 9 ? 2 : 1;
 
+/** Width of a bar at least, in pixels. */
 const BAR = 6;
 /** Widths of a bar that people can name, in milliseconds. */
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1.5e4, 3e4, 6e4, 1.2e5, 3e5, 6e5, 9e5, 1.8e6, 3.6e6, 7.2e6, 1.08e7, 2.16e7, 4.32e7, 8.64e7];
@@ -66,10 +67,13 @@ export class Histogram {
     }
     this.bars = [];
     if (from > to) return;
-    const count = Math.max(10, Math.floor(this.width / BAR));
-    const step = STEPS.find((each) => (to - from) / each < count - 1) ?? Math.ceil((to - from) / (count - 1) / 8.64e7) * 8.64e7;
+    const most = Math.max(10, Math.floor(this.width / BAR));
+    const step = STEPS.find((each) => (to - from) / each < most - 1) ?? Math.ceil((to - from) / (most - 1) / 8.64e7) * 8.64e7;
     this.step = step;
-    this.from = Math.ceil(to / step) * step - count * step;
+    // As many bars as the time takes, so that they fill the width; a few lines of one moment do not become one wide bar.
+    const last = Math.floor(to / step) + 1;
+    const count = Math.max(Math.ceil(most / 3), last - Math.floor(from / step));
+    this.from = (last - count) * step;
     this.bars = Array.from({ length: count }, () => ({ total: 0, layers: new Uint32Array(LAYERS.length), row: null }));
     for (let i = 0; i < length; i += 1) {
       const row = view.row(i);

@@ -78,24 +78,32 @@ export class List {
     return screenLines(this.store.text(row), this.columns).lines;
   }
 
-  /** Draws the rows that are on screen now. Cheap when nothing changed. */
+  /**
+   * Draws the rows that are on screen now. Everything that makes the browser lay out is read before anything is written,
+   * and the scroll position is written last, so that a frame costs one layout.
+   */
   render(clock, dated) {
     const { view, scroller } = this;
     if (this.epoch !== this.store.epoch) this.forget();
     const total = view.length * this.rowHeight + 2 * EDGE;
-    if (this.total !== total) {
-      this.total = total;
-      this.canvas.style.height = `${total}px`;
-      this.below.style.transform = `translateY(${total - EDGE}px)`;
-    }
-    this.hold();
-    const top = scroller.scrollTop;
+    const now = this.following ? this.settledTop : scroller.scrollTop;
+    const top = this.wantedTop(now, total);
     const first = Math.max(0, Math.floor((top - EDGE) / this.rowHeight) - OVERSCAN);
     const last = Math.min(view.length, Math.ceil((top + this.height - EDGE) / this.rowHeight) + OVERSCAN);
     this.draw(first, last, clock, dated);
-    if (!this.following) this.keepAnchor();
+    this.resize(total);
+    if (this.following || Math.abs(top - now) > 0.5) scroller.scrollTop = top;
+    this.settledTop = top;
+    if (!this.following) this.anchorAt(top);
     if (top < 1200) this.onReach("older");
     if (top + this.height > total - 1200) this.onReach("newer");
+  }
+
+  resize(total) {
+    if (this.total === total) return;
+    this.total = total;
+    this.canvas.style.height = `${total}px`;
+    this.below.style.transform = `translateY(${total - EDGE}px)`;
   }
 
   /** The rows are others now: what was chosen or looked at among the old ones is gone. */
@@ -105,14 +113,13 @@ export class List {
     this.anchor = null;
   }
 
-  /** Puts the screen where it belongs: at the newest row, or with the row that the reader looked at. */
-  hold() {
-    const { scroller, view } = this;
-    let top = scroller.scrollTop;
-    if (this.following) top = Math.max(0, this.total - this.height);
-    else if (this.anchor && view.length > 0) top = EDGE + view.indexOf(this.anchor.row) * this.rowHeight + this.anchor.offset;
-    if (Math.abs(top - scroller.scrollTop) > 0.5) scroller.scrollTop = top;
-    this.settledTop = scroller.scrollTop;
+  /** Where the screen belongs: at the newest row, or with the row that the reader looked at. */
+  wantedTop(now, total) {
+    const { view } = this;
+    const end = Math.max(0, total - this.height);
+    if (this.following) return end;
+    const top = this.anchor && view.length > 0 ? EDGE + view.indexOf(this.anchor.row) * this.rowHeight + this.anchor.offset : now;
+    return Math.min(end, Math.max(0, top));
   }
 
   draw(first, last, clock, dated) {
@@ -149,16 +156,21 @@ export class List {
     else this.scroller.removeAttribute("aria-activedescendant");
   }
 
-  keepAnchor() {
+  /** Remembers which row is at the top of the screen, and how far it is scrolled out. */
+  anchorAt(scrollTop) {
     if (this.view.length === 0) return;
-    const top = this.scroller.scrollTop - EDGE;
+    const top = scrollTop - EDGE;
     const index = Math.min(this.view.length - 1, Math.max(0, Math.floor(top / this.rowHeight)));
     const row = this.view.row(index);
     this.anchor = { row, offset: top - this.view.indexOf(row) * this.rowHeight };
   }
 
+  keepAnchor() {
+    this.anchorAt(this.scroller.scrollTop);
+  }
+
   scrolled() {
-    if (Math.abs(this.scroller.scrollTop - this.settledTop) < 1) return;
+    if (Math.abs(this.scroller.scrollTop - this.settledTop) < 2) return;
     this.settledTop = this.scroller.scrollTop;
     const atEnd = this.scroller.scrollTop + this.height >= this.total - EDGE && this.canFollow();
     if (atEnd !== this.following) this.setFollowing(atEnd);
@@ -226,7 +238,7 @@ export class List {
     const follow = atEnd && this.canFollow();
     this.setFollowing(follow);
     if (follow) return;
-    this.canvas.style.height = `${this.view.length * this.rowHeight + 2 * EDGE}px`;
+    this.resize(this.view.length * this.rowHeight + 2 * EDGE);
     this.scroller.scrollTop = Math.max(0, top);
     this.settledTop = this.scroller.scrollTop;
     this.keepAnchor();

@@ -22,6 +22,9 @@ import { View } from "./view.js";
 
 /** Time for searching loaded rows within one frame. */
 const FRAME_SEARCH_MS = 10;
+/** While lines flood in nobody reads them as they pass: twenty pictures a second leave the machine to other work. */
+const FLOOD_LINES = 2_000;
+const FLOOD_FRAME_MS = 50;
 /** Counts, histogram and status are for people: a few times a second is enough. */
 const SUMMARY_MS = 250;
 
@@ -40,6 +43,7 @@ const session = new Session({
   events: {
     changed: schedule,
     needToken: (wrong) => askForToken(wrong, () => begin()),
+    refused: (why) => controls.show(state.selection, why),
     isFollowing: () => list.following,
     anchored: (row) => anchored(row),
     renumbered: () => list.select(null),
@@ -89,17 +93,21 @@ const details = new Details({
 // ---- drawing ----
 
 let scheduled = false;
+let drawn = 0;
 let summarized = 0;
 let summaryTimer = 0;
 
 function schedule() {
   if (scheduled) return;
   scheduled = true;
-  requestAnimationFrame(draw);
+  const wait = list.following && status.rate > FLOOD_LINES ? FLOOD_FRAME_MS - (performance.now() - drawn) : 0;
+  if (wait > 4) setTimeout(() => requestAnimationFrame(draw), wait);
+  else requestAnimationFrame(draw);
 }
 
 function draw(now) {
   scheduled = false;
+  drawn = now;
   const changed = view.sync(FRAME_SEARCH_MS);
   if (changed || list.dirty) {
     list.dirty = false;

@@ -64,8 +64,12 @@ export class Row {
     this.text = h("span", { className: "text" });
     this.fold = h("span", { className: "fold", hidden: true });
     this.element = h("div", { className: "row", role: "option", id: `row-${number}` }, this.time, this.level, this.source, this.text, this.fold);
+    // What the element shows now.
     this.signature = "";
     this.row = null;
+    this.index = null;
+    this.length = null;
+    this.chosen = null;
   }
 
   /** Fills the row with line `line` of a stored row; `context` has what all rows of a rendering share. */
@@ -83,13 +87,23 @@ export class Row {
     this.place(index, context);
   }
 
+  /** Writes only what changed: every write of an attribute makes the browser look at its styles again. */
   place(index, { selected, length, rowHeight, top }) {
-    const transform = `translateY(${top + index * rowHeight}px)`;
-    if (this.element.style.transform !== transform) this.element.style.transform = transform;
+    const { element } = this;
+    if (this.index !== index) {
+      this.index = index;
+      element.style.transform = `translateY(${top + index * rowHeight}px)`;
+      element.ariaPosInSet = String(index + 1);
+    }
+    if (this.length !== length) {
+      this.length = length;
+      element.ariaSetSize = String(length);
+    }
     const chosen = this.row === selected;
-    if (this.element.ariaSelected !== String(chosen)) this.element.ariaSelected = String(chosen);
-    this.element.ariaPosInSet = String(index + 1);
-    this.element.ariaSetSize = String(length);
+    if (this.chosen !== chosen) {
+      this.chosen = chosen;
+      element.ariaSelected = String(chosen);
+    }
   }
 
   fillNotice(notice, { clock }) {

@@ -24,7 +24,8 @@ export const EDGE = { MORE: "more", LOADING: "loading", DONE: "done", FAILED: "f
 
 /**
  * `events` are calls to the page: `changed()` after every step, `needToken(wrong)` when the server wants one,
- * `anchored(row)` when a jump has found its row, `renumbered()` when row numbers changed their meaning, `isFollowing()` asks whether the reader is at the newest row.
+ * `refused(why)` when it does not take the search, `anchored(row)` when a jump has found its row, `renumbered()` when
+ * row numbers changed their meaning; `isFollowing()` asks whether the reader is at the newest row.
  */
 export class Session {
   constructor({ store, transport, events }) {
@@ -113,6 +114,7 @@ export class Session {
     this.error = error;
     this.live = LIVE.FAILED;
     if (error instanceof CallError && error.status === "UNAUTHENTICATED") this.events.needToken(Boolean(this.transport.token()));
+    else if (error instanceof CallError && error.status === "INVALID_ARGUMENT" && this.selection.q) this.events.refused(error.message);
     else if (this.store.rows > 0 && !this.fresh) this.say("error", error.message);
     this.events.changed();
   }
