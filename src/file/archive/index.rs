@@ -221,7 +221,7 @@ mod tests {
             index.insert(point(at), 0);
             let known = index.lock();
             assert!(known.points.len() <= ARCHIVE_CHECKPOINTS_MAX);
-            assert_eq!(known.bytes, known.points.iter().map(Checkpoint::memory).sum());
+            assert_eq!(known.bytes, known.points.iter().map(Checkpoint::memory).sum::<usize>());
         }
         let known = index.lock();
         assert!(ARCHIVE_CHECKPOINTS_MAX / 2 <= known.points.len());
