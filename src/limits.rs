@@ -48,6 +48,10 @@ pub const CURSOR_TAIL_BYTES: u64 = 240;
 pub const STREAM_CURSOR_BYTES_MAX: usize = MIB;
 /// A whole-stream cursor up to this size goes into every batch and into the trailers.
 pub const STREAM_CURSOR_BYTES_CHEAP: usize = 2 * KIB;
+/// A batch stream sends its cursor whole at least this often while entries flow.
+pub const STREAM_CURSOR_EVERY: Duration = Duration::from_secs(1);
+/// The same, in bytes of entries.
+pub const STREAM_CURSOR_EVERY_BYTES: usize = MIB;
 /// Largest whole-stream cursor in a trailer, in bytes.
 pub const TRAILER_CURSOR_BYTES_MAX: usize = 4 * KIB;
 /// Cursors in one request.

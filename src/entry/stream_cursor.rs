@@ -14,6 +14,8 @@ use crate::limits::{CURSOR_BYTES, STREAM_CURSOR_BYTES_MAX};
 
 /// Version of the layout, in the upper four bits of the first byte; entry cursors have another.
 const VERSION: u8 = 2;
+/// Flag in the lower four bits of the first byte: it speaks for the files that it names and no others.
+const FLAG_DELTA: u8 = 1;
 /// Bytes before the points: version, time, selection.
 const HEADER_BYTES: usize = 1 + 8 + 4;
 /// Bytes of the checksum at the end.
@@ -81,6 +83,8 @@ pub struct StreamCursor {
     pub made: Nanos,
     /// Hash of the sources and paths that were selected.
     pub selection: u32,
+    /// Whether it only names the files that moved since another cursor.
+    pub is_delta: bool,
     /// The points, one for each file.
     pub claims: Vec<Claim>,
 }
@@ -93,13 +97,18 @@ impl StreamCursor {
             let (key, head, tail) = (wide.mask(wide.key, 48), wide.head & 0xffff, wide.mask(wide.tail, 32));
             Claim { key, head, tail, ..wide }
         };
-        Self { made, selection, claims: points.into_iter().map(narrow).collect() }
+        Self { made, selection, is_delta: false, claims: points.into_iter().map(narrow).collect() }
+    }
+
+    /// The points of the files that moved, to be laid over a cursor of all of them.
+    pub fn delta(made: Nanos, selection: u32, points: impl IntoIterator<Item = EntryCursor>) -> Self {
+        Self { is_delta: true, ..Self::new(made, selection, points) }
     }
 
     /// The bytes that a client keeps.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_BYTES + self.claims.len() * 22 + CHECKSUM_BYTES);
-        out.push(VERSION << 4);
+        out.push(VERSION << 4 | if self.is_delta { FLAG_DELTA } else { 0 });
         out.extend_from_slice(&self.made.0.to_le_bytes());
         out.extend_from_slice(&self.selection.to_le_bytes());
         for claim in &self.claims {
@@ -122,13 +131,14 @@ impl StreamCursor {
         if bytes.len() < HEADER_BYTES + CHECKSUM_BYTES || bytes.len() > STREAM_CURSOR_BYTES_MAX {
             return Err(CursorError::Length(bytes.len()));
         }
-        if bytes[0] != VERSION << 4 {
+        if bytes[0] & !FLAG_DELTA != VERSION << 4 {
             return Err(CursorError::Version(bytes[0]));
         }
         let (body, sum) = bytes.split_at(bytes.len() - CHECKSUM_BYTES);
         if sum != (xxh3_64(body) as u32).to_le_bytes() {
             return Err(CursorError::Damaged);
         }
+        let is_delta = bytes[0] & FLAG_DELTA != 0;
         let mut rest = &body[1..];
         let made = Nanos(take(&mut rest, 8)? as i64);
         let selection = take(&mut rest, 4)? as u32;
@@ -136,7 +146,7 @@ impl StreamCursor {
         while !rest.is_empty() {
             claims.push(take_claim(&mut rest)?);
         }
-        Ok(Self { made, selection, claims })
+        Ok(Self { made, selection, is_delta, claims })
     }
 }
 

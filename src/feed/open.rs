@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Feed, SharedFilter,
+    event::Event,
     member::{Member, Start},
     resume::{self, Foreign, Resolution},
     subscription::Subscription,
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     entry::{encode::Shape, stream_cursor::Cursor},
     filter::Filter,
+    telemetry::GapReason,
     watch::{
         LogFile, Role,
         pattern::{NameGlob, PatternError},
@@ -186,7 +188,13 @@ pub async fn open(feed: &Arc<Feed>, request: Request) -> Result<(Subscription, E
     };
     let filter = feed.share(request.filter.clone());
     let scan = tail_scan(feed, &request, &filter, &members);
-    Ok((Subscription::new(feed.clone(), ticket, &request, filter, members, scan), extent))
+    let Resolution { lost, rewritten, .. } = &prepared.resolution;
+    let lost = lost.iter().filter_map(|lost| lost.survivor.as_ref()).map(|file| (file, GapReason::ResumeLost));
+    let gaps = lost.chain(rewritten.iter().map(|file| (file, GapReason::Truncated)));
+    let gaps = gaps
+        .map(|(file, reason)| Event::Gap(file.log.clone(), reason, Some(0).filter(|_| reason == GapReason::Truncated)));
+    let gaps = gaps.collect();
+    Ok((Subscription::new(feed.clone(), ticket, &request, filter, members, scan, gaps), extent))
 }
 
 async fn prepare(feed: &Arc<Feed>, request: &Request, files: Vec<Arc<LogFile>>) -> Result<Prepared, OpenError> {

@@ -27,6 +27,8 @@ pub struct Resolution {
     pub starts: HashMap<FileId, Start>,
     /// Files that lie before the point of a cursor: nothing of them is sent.
     pub past: Vec<FileId>,
+    /// Files that cursors name but that hold other bytes now: they are read from their beginning.
+    pub rewritten: Vec<Arc<LogFile>>,
     /// Cursors whose bytes are gone: index in the request, and the file that goes on instead, if there is one.
     pub lost: Vec<Lost>,
 }
@@ -46,12 +48,13 @@ pub struct Foreign(pub usize);
 
 /// Finds the place of every cursor in `files`, which are all that the caller may read.
 ///
-/// Of two cursors that lead into one log the later counts.
+/// Of two cursors that lead into one file the later counts.
 ///
 /// # Errors
 /// [`Foreign`] when a cursor belongs to no log that is known here.
 pub fn resolve(cursors: &[Cursor], files: &[Arc<LogFile>]) -> Result<Resolution, Foreign> {
     let mut resolution = Resolution::default();
+    let mut whole = None;
     for (index, cursor) in cursors.iter().enumerate() {
         match cursor {
             Cursor::Entry(entry) => resolution.take(index, &(*entry).into(), files)?,
@@ -60,27 +63,37 @@ pub fn resolve(cursors: &[Cursor], files: &[Arc<LogFile>]) -> Result<Resolution,
                     // One log of many that is not configured any more is no reason to refuse the others.
                     let _ = resolution.take(index, claim, files);
                 }
-                resolution.take_unlisted(stream.made, files);
+                if !stream.is_delta {
+                    whole = Some(stream.made);
+                }
             }
         }
+    }
+    resolution.take_kin(files);
+    if let Some(made) = whole {
+        resolution.take_unlisted(made, files);
     }
     Ok(resolution)
 }
 
 impl Resolution {
     fn take(&mut self, index: usize, claim: &Claim, files: &[Arc<LogFile>]) -> Result<(), Foreign> {
+        let anew = Start { after_gap: true, ..Start::default() };
         match find(claim, files) {
             Found::At(file) => {
                 let tail = known_tail(&file, claim.offset);
-                self.go_on(&file, Start { at: claim.offset, tail, after_gap: false }, files);
+                self.starts.insert(file.id, Start { at: claim.offset, tail, after_gap: false });
             }
-            Found::Rewritten(file) => self.go_on(&file, Start { after_gap: true, ..Start::default() }, files),
+            Found::Rewritten(file) => {
+                self.starts.insert(file.id, anew);
+                self.rewritten.push(file);
+            }
             Found::Gone => {
                 let of_log = files.iter().filter(|file| file.log.lineage == claim.lineage);
-                let survivor =
-                    of_log.clone().find(|file| file.role() == Role::Live).or_else(|| of_log.clone().next_back());
+                let live = of_log.clone().find(|file| file.role() == Role::Live);
+                let survivor = live.or_else(|| of_log.clone().next_back());
                 if let Some(file) = survivor {
-                    self.go_on(file, Start { after_gap: true, ..Start::default() }, files);
+                    self.starts.entry(file.id).or_insert(anew);
                 }
                 self.lost.push(Lost { index, survivor: survivor.cloned() });
             }
@@ -89,17 +102,17 @@ impl Resolution {
         Ok(())
     }
 
-    /// Goes on in `file`: what came before it in its log is past, what came after it begins at its beginning.
-    fn go_on(&mut self, file: &Arc<LogFile>, start: Start, files: &[Arc<LogFile>]) {
-        self.starts.insert(file.id, start);
-        self.past.retain(|past| *past != file.id);
-        for other in files.iter().filter(|other| Arc::ptr_eq(&other.log, &file.log) && other.id != file.id) {
-            self.starts.remove(&other.id);
-            self.past.retain(|past| *past != other.id);
-            if other.id < file.id {
-                self.past.push(other.id);
-            } else {
-                self.starts.insert(other.id, Start::default());
+    /// A cursor speaks for its log: what came before its file is past, what came after it begins at its beginning.
+    fn take_kin(&mut self, files: &[Arc<LogFile>]) {
+        let named: Vec<_> = files.iter().filter(|file| self.starts.contains_key(&file.id)).cloned().collect();
+        for file in files.iter().filter(|file| !named.iter().any(|named| named.id == file.id)) {
+            let latest = named.iter().filter(|named| Arc::ptr_eq(&named.log, &file.log)).map(|named| named.id).max();
+            match latest {
+                None => {}
+                Some(latest) if file.id < latest => self.past.push(file.id),
+                Some(_) => {
+                    self.starts.insert(file.id, Start::default());
+                }
             }
         }
     }

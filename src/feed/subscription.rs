@@ -4,7 +4,7 @@
 //! there may be. Dropping it frees everything that it holds: a place among the waiters, and its cursors.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,13 +15,14 @@ use std::{
 
 use super::{
     Feed, Place, SharedError, SharedFilter,
+    event::{Event, FileChange},
     member::{Member, Position, Start},
     open::Request,
     segment::{Bounds, SharedSegment},
     tail::TailScan,
 };
 use crate::{
-    entry::{Nanos, Offset, encode::Shape, flag, stream_cursor::StreamCursor},
+    entry::{Nanos, Offset, cursor::EntryCursor, encode::Shape, flag, stream_cursor::StreamCursor},
     file::CellError,
     limits::POLL_WORK_MAX,
     sync::{Mutex, lock},
@@ -33,7 +34,9 @@ use crate::{
 #[derive(Debug)]
 pub enum Piece {
     /// Entries of one file.
-    Entries(SharedSegment),
+    Entries(FileId, SharedSegment),
+    /// Something else that happened before the entries that follow.
+    Event(Event),
     /// The end, and why.
     End(End),
 }
@@ -86,13 +89,19 @@ pub struct Subscription {
     crc: crc32fast::Hasher,
     selection: u32,
     unreadable: Option<String>,
+    /// What happened and was not handed on yet; bounded, since nothing is read while there is something in it.
+    events: VecDeque<Event>,
+    /// Whether everything that was there in the beginning has been handed on.
+    caught_up: bool,
+    /// The places from which reading began, once they are known.
+    start: Vec<EntryCursor>,
     progress: Arc<Progress>,
 }
 
 /// What looking at one member brought.
 enum Step {
     /// Entries.
-    Entries(SharedSegment),
+    Entries(FileId, SharedSegment),
     /// No entries, but the place moved on.
     Moved,
     /// Nothing more for now.
@@ -110,6 +119,7 @@ impl Subscription {
         filter: Arc<SharedFilter>,
         members: Vec<Member>,
         scan: Option<TailScan>,
+        events: Vec<Event>,
     ) -> Self {
         let mut new = Self {
             feed,
@@ -125,9 +135,15 @@ impl Subscription {
             crc: crc32fast::Hasher::new(),
             selection: request.selection.hash(),
             unreadable: None,
+            events: events.into(),
+            caught_up: false,
+            start: Vec::new(),
             progress: Arc::default(),
         };
         new.members_changed();
+        if new.scan.is_none() {
+            new.note_start();
+        }
         new
     }
 
@@ -146,6 +162,36 @@ impl Subscription {
         StreamCursor::new(made, self.selection, self.members.iter().filter_map(Member::cursor))
     }
 
+    /// Bytes between the cursors and the heads.
+    pub fn lag(&self) -> u64 {
+        self.members.iter().map(|member| member.position().lag()).sum()
+    }
+
+    /// Whether it is still being searched where to start.
+    pub fn is_searching(&self) -> bool {
+        self.scan.is_some()
+    }
+
+    /// The places from which reading began, as a client may bring them back; empty while they are searched.
+    pub fn start_cursor(&self, made: Nanos) -> Vec<u8> {
+        StreamCursor::new(made, self.selection, self.start.iter().copied()).encode()
+    }
+
+    fn note_start(&mut self) {
+        self.start = self.members.iter().filter_map(Member::cursor).collect();
+    }
+
+    /// Number of files.
+    pub fn files(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The places in `files` only, to be laid over a cursor that a client has.
+    pub fn delta(&self, made: Nanos, files: &[FileId]) -> StreamCursor {
+        let moved = files.iter().filter_map(|file| self.members[*self.index.get(file)?].cursor());
+        StreamCursor::delta(made, self.selection, moved)
+    }
+
     /// The next piece; when there is none yet, the task is woken once there may be.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
         let began = Instant::now();
@@ -156,19 +202,23 @@ impl Subscription {
             if let Some(scan) = &mut self.scan {
                 let Poll::Ready(starts) = scan.poll(context) else { return self.wait_for_drain(context) };
                 self.scan = None;
-                for (member, start) in self.members.iter_mut().zip(starts) {
-                    member.move_to(start, None);
+                for (member, (start, tail)) in self.members.iter_mut().zip(starts) {
+                    member.move_to(start, tail);
                     member.cell = start;
                 }
+                self.note_start();
+            }
+            if let Some(event) = self.events.pop_front() {
+                return Poll::Ready(Piece::Event(event));
             }
             if self.remaining == 0 {
                 return Poll::Ready(Piece::End(End::Done));
             }
             let idle = self.follow && self.take_changes(context).is_pending();
             match self.look_around(context, began) {
-                Step::Entries(segment) => {
+                Step::Entries(file, segment) => {
                     self.account(&segment);
-                    return Poll::Ready(Piece::Entries(segment));
+                    return Poll::Ready(Piece::Entries(file, segment));
                 }
                 Step::Moved if began.elapsed() < POLL_WORK_MAX => {}
                 Step::Moved => {
@@ -181,8 +231,12 @@ impl Subscription {
                     let end = self.unreadable.take().map_or(End::Done, End::Unreadable);
                     return Poll::Ready(Piece::End(end));
                 }
-                Step::Drained if idle => return Poll::Pending,
-                Step::Drained => {}
+                Step::Drained if !idle => {}
+                Step::Drained if self.caught_up => return Poll::Pending,
+                Step::Drained => {
+                    self.caught_up = true;
+                    self.events.push_back(Event::CaughtUp);
+                }
             }
         }
     }
@@ -219,13 +273,23 @@ impl Subscription {
     /// Takes in files that joined, and lets go of those that left and were read to their end.
     fn meet(&mut self, files: &[Arc<LogFile>]) {
         let left = |member: &Member| !files.iter().any(|file| file.id == member.file.id);
-        self.members.retain(|member| !left(member) || !member.is_read_to_the_end());
+        let is_over = |member: &Member| left(member) && member.is_read_to_the_end();
+        for member in self.members.iter().filter(|member| is_over(member)) {
+            let replaced = files.iter().any(|file| Arc::ptr_eq(&file.log, &member.file.log));
+            if !replaced {
+                self.events.push_back(Event::FileChange(member.file.log.clone(), FileChange::Removed));
+            }
+        }
+        self.members.retain(|member| !is_over(member));
         for file in files {
             if self.index.contains_key(&file.id) {
                 continue;
             }
             let mut member = Member::new(file.clone(), Start::default());
             member.hold = file.predecessor.as_ref().and_then(|(before, until)| Some((before.upgrade()?.id, *until)));
+            let follows = self.members.iter().any(|member| Arc::ptr_eq(&member.file.log, &file.log));
+            let change = if follows { FileChange::Rotated } else { FileChange::Added };
+            self.events.push_back(Event::FileChange(file.log.clone(), change));
             self.members.push(member);
         }
         self.members_changed();
@@ -245,7 +309,7 @@ impl Subscription {
                 // Files that are not followed are read one after the other.
                 Step::Waiting if !self.follow => return Step::Waiting,
                 Step::Waiting => waiting = true,
-                step @ (Step::Entries(_) | Step::Moved) => {
+                step @ (Step::Entries(..) | Step::Moved) => {
                     self.turn = index + 1;
                     return step;
                 }
@@ -325,7 +389,7 @@ impl Subscription {
                 (other.hold, other.ready) = (None, true);
             }
         }
-        if segment.entries == 0 { Step::Moved } else { Step::Entries(segment) }
+        if segment.entries == 0 { Step::Moved } else { Step::Entries(id, segment) }
     }
 
     /// The unterminated record at the end, where it belongs to the answer.
@@ -371,13 +435,16 @@ impl Subscription {
             member.stop = Some(Offset::ZERO);
             member.piece_end = None;
         }
+        let log = member.file.log.clone();
+        self.events.push_back(Event::FileChange(log, FileChange::Truncated));
         if lost > 0 {
-            self.note_gap(index, GapReason::Truncated);
+            self.note_gap(index, GapReason::Truncated, Some(lost));
         }
     }
 
-    fn note_gap(&mut self, index: usize, reason: GapReason) {
+    fn note_gap(&mut self, index: usize, reason: GapReason, bytes: Option<u64>) {
         self.members[index].after_gap = true;
+        self.events.push_back(Event::Gap(self.members[index].file.log.clone(), reason, bytes));
         self.progress.gaps.fetch_add(1, Ordering::Relaxed);
         self.feed.telemetry.gaps.get_or_create(&GapLabel { reason }).inc();
     }
@@ -389,7 +456,8 @@ impl Subscription {
             CellError::Io(_, io) => {
                 let path = member.file.path();
                 if io.kind() == std::io::ErrorKind::NotFound {
-                    self.note_gap(index, GapReason::Deleted);
+                    let lost = member.known.size.since(member.at());
+                    self.note_gap(index, GapReason::Deleted, Some(lost));
                 } else {
                     if member.file.set_trouble(Some(error.to_string())) {
                         tracing::warn!(path = %path.display(), %error, "cannot be read; tried again");

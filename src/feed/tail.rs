@@ -11,9 +11,9 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle};
 
-use super::{SharedFilter, segment};
+use super::{SharedFilter, resume, segment};
 use crate::{
-    entry::{Nanos, Offset},
+    entry::{Nanos, Offset, cursor::TailHash},
     file::{Blocking, Cell, CellError, ReadAt, cell::Plan, lines},
     limits::{GRID_BYTES, TAIL_STEP_FILES_MAX, TAIL_STEP_GRIDS_MAX},
     telemetry::Telemetry,
@@ -32,7 +32,12 @@ pub struct TailScan {
     telemetry: Arc<Telemetry>,
     files: Vec<Backward>,
     step: Option<JoinHandle<Stepped>>,
+    /// The places found, while the bytes before them are read.
+    places: Option<JoinHandle<Vec<TailStart>>>,
 }
+
+/// Where a file is to be read from, and the hash of the bytes before it.
+pub type TailStart = (Offset, Option<TailHash>);
 
 /// One file, read backwards.
 struct Backward {
@@ -67,14 +72,18 @@ impl TailScan {
             matches: Vec::new(),
             start: end,
         };
-        Self { wanted, filter, telemetry, files: files.into_iter().map(backward).collect(), step: None }
+        Self { wanted, filter, telemetry, files: files.into_iter().map(backward).collect(), step: None, places: None }
     }
 
     /// Where each file, in the order given, has to be read from.
     ///
     /// A file that cannot be read any further is read from where the trouble began.
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Vec<Offset>> {
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Vec<TailStart>> {
         loop {
+            if let Some(places) = &mut self.places {
+                let unread = || self.files.iter().map(|file| (file.start, None)).collect();
+                return Pin::new(places).poll(context).map(|places| places.unwrap_or_else(|_| unread()));
+            }
             if let Some(step) = &mut self.step {
                 match Pin::new(step).poll(context) {
                     Poll::Pending => return Poll::Pending,
@@ -85,9 +94,10 @@ impl TailScan {
                 }
             }
             if self.take_matches() {
-                return Poll::Ready(self.files.iter().map(|file| file.start).collect());
+                self.look_at_places();
+            } else {
+                self.start_step();
             }
-            self.start_step();
         }
     }
 
@@ -105,6 +115,13 @@ impl TailScan {
             }
         }
         true
+    }
+
+    fn look_at_places(&mut self) {
+        let places: Vec<_> = self.files.iter().map(|file| (file.file.clone(), file.start)).collect();
+        self.places = Some(tokio::task::spawn_blocking(move || {
+            places.into_iter().map(|(file, start)| (start, resume::known_tail(&file, start))).collect()
+        }));
     }
 
     fn start_step(&mut self) {

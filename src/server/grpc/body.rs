@@ -6,7 +6,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -63,9 +63,8 @@ impl Body for StreamBody {
         {
             return Poll::Ready(Some(Ok(this.end(&Status::deadline_exceeded("the deadline of the call has passed")))));
         }
-        let Poll::Ready(piece) = this.subscription.poll_next(context) else { return Poll::Pending };
-        let frame = match piece {
-            Piece::Entries(segment) => {
+        let frame = match ready!(poll_past_events(&mut this.subscription, context)) {
+            Piece::Entries(_, segment) => {
                 let transport = this.registered.stream.transport;
                 let sent = this.telemetry.entries_sent.get_or_create(&TransportLabel { transport });
                 sent.inc_by(segment.entries.into());
@@ -76,8 +75,20 @@ impl Body for StreamBody {
                 let status = status_of(&end);
                 this.end(&status)
             }
+            // Passed over above: the plain rpcs have no place for them but the entries' flags.
+            Piece::Event(_) => Frame::data(Bytes::new()),
         };
         Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+/// The next piece that is no event.
+fn poll_past_events(subscription: &mut Subscription, context: &mut Context<'_>) -> Poll<Piece> {
+    loop {
+        match subscription.poll_next(context) {
+            Poll::Ready(Piece::Event(_)) => {}
+            poll => return poll,
+        }
     }
 }
 

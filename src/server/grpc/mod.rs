@@ -1,5 +1,6 @@
 //! The two log services over gRPC, by hand: their streams answer with bytes that are encoded already.
 
+mod batch;
 mod body;
 pub mod call;
 mod list;
@@ -18,7 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use prost::Message;
 use tonic::Status;
 
-use self::{body::StreamBody, request::Rpc};
+use self::{batch::BatchBody, body::StreamBody, request::Rpc};
 use super::{
     Shared,
     net::ConnectionInfo,
@@ -55,7 +56,7 @@ async fn compat_call(
         "/LogService/StreamLogs" => (Rpc::StreamLogs, "/LogService/StreamLogs"),
         path => return unknown_method(request.headers(), path),
     };
-    let read = |message: compat::LogRequest| (request::of_compat(rpc, message, None), Vec::new());
+    let read = |message: compat::LogRequest| plain(request::of_compat(rpc, message, None), Vec::new());
     stream(method, shared, connection, request, read).await
 }
 
@@ -67,14 +68,37 @@ async fn v1_call(
     let (rpc, method) = match request.uri().path() {
         "/logtap.v1.LogService/GetLogs" => (Rpc::GetLogs, "/logtap.v1.LogService/GetLogs"),
         "/logtap.v1.LogService/StreamLogs" => (Rpc::StreamLogs, "/logtap.v1.LogService/StreamLogs"),
+        "/logtap.v1.LogService/StreamBatches" => return stream_batches(shared, connection, request).await,
         "/logtap.v1.LogService/ListSources" => return list_sources(&shared, request).await,
         path => return unknown_method(request.headers(), path),
     };
     let read = |message: v1::LogRequest| {
         let sources = message.sources.clone();
-        (request::of_v1(rpc, message, None), sources)
+        plain(request::of_v1(rpc, message, None), sources)
     };
     stream(method, shared, connection, request, read).await
+}
+
+async fn stream_batches(shared: Arc<Shared>, connection: Arc<ConnectionInfo>, request: Request) -> Response<Body> {
+    let read = |message: v1::StreamBatchesRequest| {
+        let sources = message.request.as_ref().map(|request| request.sources.clone()).unwrap_or_default();
+        let (request, bytes_max) = request::of_batches(message, None)?;
+        Ok(Asked { request, sources, bytes_max: Some(bytes_max) })
+    };
+    stream("/logtap.v1.LogService/StreamBatches", shared, connection, request, read).await
+}
+
+/// What a call asks for.
+struct Asked {
+    request: open::Request,
+    /// The sources as they were written, for messages.
+    sources: Vec<String>,
+    /// For batches: bytes of entries in one message at most.
+    bytes_max: Option<usize>,
+}
+
+fn plain(request: Result<open::Request, Status>, sources: Vec<String>) -> Result<Asked, Status> {
+    Ok(Asked { request: request?, sources, bytes_max: None })
 }
 
 async fn list_sources(shared: &Shared, request: Request) -> Response<Body> {
@@ -96,13 +120,13 @@ async fn stream<M: Message + Default>(
     shared: Arc<Shared>,
     connection: Arc<ConnectionInfo>,
     request: Request,
-    read: impl FnOnce(M) -> (Result<open::Request, Status>, Vec<String>),
+    read: impl FnOnce(M) -> Result<Asked, Status>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let id = call::request_id(&parts.headers);
     match open_stream(method, &shared, connection, &parts.headers, &id, body, read).await {
         Ok((body, extent)) => {
-            let mut response = Response::new(Body::new(body));
+            let mut response = Response::new(body);
             call::begin(&mut response, &id);
             put_extent(response.headers_mut(), extent);
             response
@@ -121,8 +145,8 @@ async fn open_stream<M: Message + Default>(
     headers: &HeaderMap,
     id: &str,
     body: Body,
-    read: impl FnOnce(M) -> (Result<open::Request, Status>, Vec<String>),
-) -> Result<(StreamBody, Extent), Status> {
+    read: impl FnOnce(M) -> Result<Asked, Status>,
+) -> Result<(Body, Extent), Status> {
     let deadline = call::deadline(headers, Instant::now())?;
     if shared.feed.is_draining() {
         return Err(body::status_of(&crate::feed::subscription::End::Draining));
@@ -136,16 +160,22 @@ async fn open_stream<M: Message + Default>(
         status
     })?;
     let opening = async {
-        let (request, sources) = read(call::read_request(body).await?);
-        open::open(&shared.feed, request?).await.map_err(|error| status::of_open(&error, &sources))
+        let Asked { request, sources, bytes_max } = read(call::read_request(body).await?)?;
+        let opened = open::open(&shared.feed, request).await.map_err(|error| status::of_open(&error, &sources));
+        opened.map(|(subscription, extent)| (subscription, extent, bytes_max))
     };
-    let (subscription, extent) = match deadline {
+    let (subscription, extent, bytes_max) = match deadline {
         None => opening.await?,
         Some(at) => tokio::time::timeout_at(at.into(), opening)
             .await
             .map_err(|_| Status::deadline_exceeded("the deadline of the call has passed"))??,
     };
-    Ok((StreamBody::new(subscription, registered, shared.feed.telemetry.clone()), extent))
+    let telemetry = shared.feed.telemetry.clone();
+    let body = match bytes_max {
+        None => Body::new(StreamBody::new(subscription, registered, telemetry)),
+        Some(bytes_max) => Body::new(BatchBody::new(subscription, registered, telemetry, bytes_max)),
+    };
+    Ok((body, extent))
 }
 
 /// The headers that tell what a stream is about.

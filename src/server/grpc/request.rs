@@ -7,7 +7,7 @@ use crate::{
     entry::{encode::Shape, stream_cursor::Cursor},
     feed::open::{Request, Selection},
     filter::{Filter, Spec},
-    limits::RESUME_COUNT_MAX,
+    limits::{BATCH_BYTES_DEFAULT, BATCH_BYTES_MAX, RESUME_COUNT_MAX},
     proto::{compat, v1},
 };
 
@@ -68,6 +68,26 @@ pub fn of_v1(rpc: Rpc, request: v1::LogRequest, allowed: Option<&[String]>) -> R
         limit: Some(request.limit).filter(|limit| *limit > 0),
         gaps_in_band: false,
     })
+}
+
+/// The request of `StreamBatches`, and how many bytes of entries a message may have.
+///
+/// # Errors
+/// As [`of_v1`].
+pub fn of_batches(request: v1::StreamBatchesRequest, allowed: Option<&[String]>) -> Result<(Request, usize), Status> {
+    let bytes_max = match request.max_bytes as usize {
+        0 => BATCH_BYTES_DEFAULT,
+        bytes if bytes > BATCH_BYTES_MAX => {
+            let why = format!("{bytes} bytes are more than the {BATCH_BYTES_MAX} allowed");
+            return Err(status::invalid("max_bytes", why));
+        }
+        bytes => bytes,
+    };
+    let rpc = if request.no_follow { Rpc::GetLogs } else { Rpc::StreamLogs };
+    let selection = request.request.unwrap_or_default();
+    let fields = selection.with_fields;
+    let request = of_v1(rpc, selection, allowed)?;
+    Ok((Request { shape: Shape::Batch { fields }, gaps_in_band: true, ..request }, bytes_max))
 }
 
 /// Better no answer than one to another question.

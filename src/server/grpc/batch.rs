@@ -1,0 +1,317 @@
+//! The body of `StreamBatches`: many entries a message, with what happened in between and a cursor of the whole stream.
+//!
+//! Entries come as segments that are encoded already; what is made here is the message around them. The last entry of
+//! each file in a message gets its cursor, so a client can go on after a message that it has read in part.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use prost::Message as _;
+use tokio::time::Sleep;
+use tonic::Status;
+
+use super::body::{status_of, trailers};
+use crate::{
+    entry::{
+        Nanos,
+        encode::{self, FRAME_HEADER_BYTES},
+    },
+    feed::{
+        event::{Event, FileChange},
+        segment::SharedSegment,
+        subscription::{End, Piece, Subscription},
+    },
+    limits::{
+        HEARTBEAT_EVERY, SEGMENT_BYTES, STREAM_CURSOR_BYTES_CHEAP, STREAM_CURSOR_EVERY, STREAM_CURSOR_EVERY_BYTES,
+    },
+    proto::v1,
+    server::streams::Registered,
+    telemetry::{GapReason, Telemetry, TransportLabel},
+    watch::{FileId, Log},
+};
+
+/// Bytes of a whole-stream cursor for one file, about.
+const CURSOR_BYTES_PER_FILE: usize = 22;
+/// A cursor may take this part of a message.
+const CURSOR_SHARE: usize = 8;
+
+/// A stream of batches as an HTTP body.
+pub struct BatchBody {
+    subscription: Subscription,
+    registered: Registered,
+    telemetry: Arc<Telemetry>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    heartbeat: Pin<Box<Sleep>>,
+    /// Encoded bytes of entries that one message holds at most, unless one entry alone has more.
+    bytes_max: usize,
+    /// What was pulled but did not fit into the message before.
+    next: Option<Piece>,
+    /// The message that is going out, in parts.
+    parts: VecDeque<Bytes>,
+    sent: Sent,
+    state: State,
+}
+
+/// Whether the body has begun, and whether it has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// The first message, which tells where the stream starts, is still to come.
+    Opening,
+    Running,
+    /// The last message is going out; then the trailers.
+    Ending(End),
+    Over,
+}
+
+/// What went out since the last whole cursor.
+#[derive(Debug)]
+struct Sent {
+    cursor_at: Instant,
+    bytes: usize,
+}
+
+/// A message being put together.
+#[derive(Default)]
+struct Batch {
+    events: Vec<v1::Event>,
+    segments: Vec<(FileId, SharedSegment)>,
+    bytes: usize,
+    /// Whether the cursor has to be whole.
+    milestone: bool,
+}
+
+impl BatchBody {
+    /// The body of the answer that `registered` stands for.
+    pub fn new(
+        subscription: Subscription,
+        registered: Registered,
+        telemetry: Arc<Telemetry>,
+        bytes_max: usize,
+    ) -> Self {
+        registered.stream.set_progress(subscription.progress().clone());
+        let deadline = registered.stream.deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
+        Self {
+            subscription,
+            registered,
+            telemetry,
+            deadline,
+            heartbeat: Box::pin(tokio::time::sleep(HEARTBEAT_EVERY)),
+            bytes_max,
+            next: None,
+            parts: VecDeque::new(),
+            sent: Sent { cursor_at: Instant::now(), bytes: 0 },
+            state: State::Opening,
+        }
+    }
+
+    /// Puts the next message together from what is there; waits only when there is nothing at all.
+    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
+        let mut batch = Batch::default();
+        loop {
+            let piece = match self.next.take() {
+                Some(piece) => Poll::Ready(piece),
+                None => self.subscription.poll_next(context),
+            };
+            match piece {
+                Poll::Ready(Piece::Entries(file, segment)) => {
+                    if !batch.segments.is_empty() && batch.bytes + segment.bytes.len() > self.bytes_max {
+                        self.next = Some(Piece::Entries(file, segment));
+                        return Poll::Ready(batch);
+                    }
+                    batch.bytes += segment.bytes.len();
+                    batch.segments.push((file, segment));
+                }
+                // Events happened before the entries of their message: those go out first.
+                Poll::Ready(Piece::Event(event)) if !batch.segments.is_empty() => {
+                    self.next = Some(Piece::Event(event));
+                    return Poll::Ready(batch);
+                }
+                Poll::Ready(Piece::Event(event)) => {
+                    batch.milestone |= matches!(event, Event::CaughtUp);
+                    batch.events.push(to_proto(&event));
+                }
+                Poll::Ready(Piece::End(end)) => {
+                    self.state = State::Ending(end);
+                    batch.milestone = true;
+                    return Poll::Ready(batch);
+                }
+                Poll::Pending if !batch.is_empty() || self.state == State::Opening && !self.is_searching() => {
+                    return Poll::Ready(batch);
+                }
+                Poll::Pending if self.heartbeat.as_mut().poll(context).is_ready() => {
+                    self.rearm_heartbeat();
+                    // Its timer has to know whom to wake; it cannot be due again already.
+                    let _ = self.heartbeat.as_mut().poll(context);
+                    batch.milestone = true;
+                    batch.events.push(heartbeat(self.subscription.lag()));
+                    return Poll::Ready(batch);
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Whether it is not known yet where the stream starts.
+    fn is_searching(&self) -> bool {
+        self.subscription.is_searching()
+    }
+
+    fn rearm_heartbeat(&mut self) {
+        self.heartbeat.as_mut().reset(tokio::time::Instant::now() + HEARTBEAT_EVERY);
+    }
+
+    /// Lays the message out in parts: small pieces together, large segments as they lie in the cache.
+    fn lay_out(&mut self, batch: Batch, now: Instant) {
+        let mut head = v1::StreamBatchesResponse { events: batch.events, ..v1::StreamBatchesResponse::default() };
+        if self.state == State::Opening {
+            head.start = self.subscription.start_cursor(wall_clock()).into();
+            self.state = State::Running;
+        }
+        let first = !head.start.is_empty();
+        let files: Vec<FileId> = batch.segments.iter().map(|(file, _)| *file).collect();
+        let whole = first || batch.milestone || self.whole_is_due(batch.bytes, now);
+        if whole {
+            head.cursor = self.subscription.cursor(wall_clock()).encode().into();
+            self.sent = Sent { cursor_at: now, bytes: 0 };
+        } else {
+            head.cursor = self.subscription.delta(wall_clock(), &files).encode().into();
+            head.cursor_is_delta = true;
+        }
+        self.sent.bytes += batch.bytes;
+        let parts = entry_parts(&batch.segments, &files);
+        let len = head.encoded_len() + parts.iter().map(Bytes::len).sum::<usize>();
+        let mut small = Vec::with_capacity(FRAME_HEADER_BYTES + len.min(SEGMENT_BYTES));
+        encode::put_frame_header(&mut small, len);
+        small.extend_from_slice(&head.encode_to_vec());
+        if len <= SEGMENT_BYTES {
+            parts.iter().for_each(|part| small.extend_from_slice(part));
+            self.parts.push_back(small.into());
+        } else {
+            self.parts.push_back(small.into());
+            self.parts.extend(parts);
+        }
+        let transport = self.registered.stream.transport;
+        let entries = batch.segments.iter().map(|(_, segment)| u64::from(segment.entries)).sum();
+        self.telemetry.entries_sent.get_or_create(&TransportLabel { transport }).inc_by(entries);
+    }
+
+    fn whole_is_due(&self, bytes: usize, now: Instant) -> bool {
+        let size = self.subscription.files() * CURSOR_BYTES_PER_FILE;
+        size <= STREAM_CURSOR_BYTES_CHEAP
+            || size <= bytes / CURSOR_SHARE
+            || now.duration_since(self.sent.cursor_at) >= STREAM_CURSOR_EVERY
+            || self.sent.bytes + bytes >= STREAM_CURSOR_EVERY_BYTES
+    }
+
+    fn end(&mut self, status: &Status) -> Frame<Bytes> {
+        self.state = State::Over;
+        Frame::trailers(trailers(&self.subscription, status))
+    }
+}
+
+impl Body for BatchBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        this.registered.stream.asked();
+        loop {
+            if let Some(part) = this.parts.pop_front() {
+                this.registered.stream.handed(Instant::now());
+                return Poll::Ready(Some(Ok(Frame::data(part))));
+            }
+            match &this.state {
+                State::Over => return Poll::Ready(None),
+                State::Ending(end) => {
+                    let status = status_of(end);
+                    return Poll::Ready(Some(Ok(this.end(&status))));
+                }
+                State::Opening | State::Running => {}
+            }
+            if let Some(deadline) = &mut this.deadline
+                && deadline.as_mut().poll(context).is_ready()
+            {
+                let status = Status::deadline_exceeded("the deadline of the call has passed");
+                return Poll::Ready(Some(Ok(this.end(&status))));
+            }
+            let opening = this.state == State::Opening;
+            let Poll::Ready(batch) = this.poll_batch(context) else { return Poll::Pending };
+            let ended = this.state.clone();
+            if opening {
+                this.state = State::Opening;
+            }
+            this.rearm_heartbeat();
+            this.lay_out(batch, Instant::now());
+            if matches!(ended, State::Ending(_)) {
+                this.state = ended;
+            }
+        }
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.segments.is_empty()
+    }
+}
+
+/// The entries as they go out: all but the last one of each file as they are, that one with its cursor.
+fn entry_parts(segments: &[(FileId, SharedSegment)], files: &[FileId]) -> Vec<Bytes> {
+    let mut parts = Vec::with_capacity(segments.len() + 1);
+    for (index, (file, segment)) in segments.iter().enumerate() {
+        if files[index + 1..].contains(file) {
+            parts.push(segment.bytes.clone());
+            continue;
+        }
+        let mut last = Vec::with_capacity(segment.bytes.len() - segment.last_at + encode::CURSOR_FIELD_BYTES + 2);
+        encode::put_with_cursor(&mut last, &segment.bytes[segment.last_at..], &segment.last_cursor);
+        parts.push(segment.bytes.slice(..segment.last_at));
+        parts.push(last.into());
+    }
+    parts
+}
+
+fn wall_clock() -> Nanos {
+    Nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64)
+}
+
+fn heartbeat(lag_bytes: u64) -> v1::Event {
+    let time = Some(prost_types::Timestamp::from(SystemTime::now()));
+    v1::Event { kind: Some(v1::event::Kind::Heartbeat(v1::Heartbeat { time, lag_bytes })) }
+}
+
+fn to_proto(event: &Event) -> v1::Event {
+    use v1::event::Kind;
+    let names = |log: &Log| (log.source.name.clone(), log.path.display().to_string());
+    let kind = match event {
+        Event::CaughtUp => Kind::CaughtUp(v1::CaughtUp {}),
+        Event::Gap(log, reason, bytes) => {
+            let (source, path) = names(log);
+            let reason = match reason {
+                GapReason::Truncated => v1::GapReason::Truncated,
+                GapReason::Deleted => v1::GapReason::Deleted,
+                GapReason::ResumeLost => v1::GapReason::ResumeLost,
+            };
+            Kind::Gap(v1::Gap { source, path, reason: reason.into(), bytes: *bytes })
+        }
+        Event::FileChange(log, change) => {
+            let (source, path) = names(log);
+            let kind = match change {
+                FileChange::Added => v1::FileChangeKind::Added,
+                FileChange::Rotated => v1::FileChangeKind::Rotated,
+                FileChange::Truncated => v1::FileChangeKind::Truncated,
+                FileChange::Removed => v1::FileChangeKind::Removed,
+            };
+            Kind::FileChange(v1::FileChange { source, path, kind: kind.into() })
+        }
+    };
+    v1::Event { kind: Some(kind) }
+}
