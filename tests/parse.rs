@@ -6,7 +6,13 @@
 //! `! zone`, `! latest`, `! format`, `! pattern`, `! head` (escapes) and `! message` (of the case above) set the stage;
 //! `! reset` clears it.
 
-use std::{fs, path::Path};
+#[path = "parse/properties.rs"]
+mod properties;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use logtap::{
     entry::{Nanos, Severity, severity},
@@ -14,6 +20,7 @@ use logtap::{
 };
 
 /// What the cases below a directive share.
+#[derive(Clone)]
 struct Stage {
     spec: RulesSpec,
     head: Vec<u8>,
@@ -40,7 +47,7 @@ impl Stage {
     }
 }
 
-/// A case being read.
+/// A line, and what it should mean.
 struct Case {
     place: String,
     line: Vec<u8>,
@@ -113,60 +120,58 @@ fn differences(stage: &Stage, case: &Case) -> Vec<String> {
     wrong.iter().map(|text| format!("{}: {}\n    {text}", case.place, case.line.escape_ascii())).collect()
 }
 
-/// Runs a table; how many cases it has.
-fn run(path: &Path, wrong: &mut Vec<String>) -> usize {
+/// The cases of a table, each with the stage that is set for it.
+fn cases(path: &Path) -> Vec<(Stage, Case)> {
     let table = fs::read_to_string(path).expect("a table");
     let name = path.file_name().expect("a file's name").to_string_lossy();
     let mut stage = Stage::new();
-    let mut case: Option<Case> = None;
-    let mut count = 0;
+    let mut cases: Vec<(Stage, Case)> = Vec::new();
     for (index, line) in table.lines().enumerate() {
         let place = format!("{name}:{}", index + 1);
-        if let (Some(case), Some(field)) = (&mut case, line.strip_prefix("    ")) {
-            case.fields.push(field.to_owned());
-            continue;
-        }
-        if let (Some(case), Some(message)) = (&mut case, line.strip_prefix("! message ")) {
-            case.message = Some(unescaped(message));
-            continue;
-        }
-        if let Some(case) = case.take() {
-            wrong.extend(differences(&stage, &case));
-        }
-        if let Some(directive) = line.strip_prefix("! ") {
+        if let Some(field) = line.strip_prefix("    ") {
+            cases.last_mut().expect("a case above").1.fields.push(field.to_owned());
+        } else if let Some(message) = line.strip_prefix("! message ") {
+            cases.last_mut().expect("a case above").1.message = Some(unescaped(message));
+        } else if let Some(directive) = line.strip_prefix("! ") {
             stage.direct(directive);
         } else if !line.is_empty() && !line.starts_with('#') {
-            let (head, text, escaped) = match (line.find(" | "), line.find(r" \| ")) {
-                (Some(plain), Some(escaped)) if escaped < plain => (&line[..escaped], &line[escaped + 4..], true),
-                (Some(plain), _) => (&line[..plain], &line[plain + 3..], false),
-                (None, Some(escaped)) => (&line[..escaped], &line[escaped + 4..], true),
-                (None, None) => panic!("{place}: neither case nor directive: {line:?}"),
-            };
-            let (level, stamp) = head.trim().split_once(' ').unwrap_or_else(|| panic!("{place}: {head:?}"));
-            let severity = match level {
-                "-" => Severity::Unspecified,
-                _ => severity::by_name(level).unwrap_or_else(|| panic!("{place}: no severity {level:?}")),
-            };
-            let expected = Parsed { severity, time: time(stamp.trim()) };
-            let line = if escaped { unescaped(text) } else { text.as_bytes().to_vec() };
-            case = Some(Case { place, line, expected, fields: Vec::new(), message: None });
-            count += 1;
+            cases.push((stage.clone(), case(place, line)));
         }
     }
-    if let Some(case) = case {
-        wrong.extend(differences(&stage, &case));
-    }
-    count
+    cases
+}
+
+/// Reads `SEVERITY TIME | LINE`.
+fn case(place: String, line: &str) -> Case {
+    let (head, text, escaped) = match (line.find(" | "), line.find(r" \| ")) {
+        (Some(plain), Some(escaped)) if escaped < plain => (&line[..escaped], &line[escaped + 4..], true),
+        (Some(plain), _) => (&line[..plain], &line[plain + 3..], false),
+        (None, Some(escaped)) => (&line[..escaped], &line[escaped + 4..], true),
+        (None, None) => panic!("{place}: neither case nor directive: {line:?}"),
+    };
+    let (level, stamp) = head.trim().split_once(' ').unwrap_or_else(|| panic!("{place}: {head:?}"));
+    let severity = match level {
+        "-" => Severity::Unspecified,
+        _ => severity::by_name(level).unwrap_or_else(|| panic!("{place}: no severity {level:?}")),
+    };
+    let line = if escaped { unescaped(text) } else { text.as_bytes().to_vec() };
+    let expected = Parsed { severity, time: time(stamp.trim()) };
+    Case { place, line, expected, fields: Vec::new(), message: None }
+}
+
+/// The tables, in order.
+fn tables() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parse");
+    let paths = fs::read_dir(folder).expect("the tables").map(|entry| entry.expect("an entry").path());
+    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|extension| extension == "txt")).collect();
+    paths.sort();
+    paths
 }
 
 #[test]
 fn lines_mean_what_the_tables_say() {
-    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parse");
-    let mut paths: Vec<_> =
-        fs::read_dir(tables).expect("the tables").map(|entry| entry.expect("an entry").path()).collect();
-    paths.sort();
-    let mut wrong = Vec::new();
-    let count: usize = paths.iter().map(|path| run(path, &mut wrong)).sum();
-    assert!(wrong.is_empty(), "{} of {count} cases differ:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(!paths.is_empty() && count > 0, "no cases");
+    let cases: Vec<_> = tables().iter().flat_map(|path| cases(path)).collect();
+    let wrong: Vec<_> = cases.iter().flat_map(|(stage, case)| differences(stage, case)).collect();
+    assert!(wrong.is_empty(), "{} of {} cases differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(cases.len() > 500, "the tables have {} cases", cases.len());
 }

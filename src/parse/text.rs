@@ -316,8 +316,8 @@ impl<'l> Prefix<'l> {
         let rest = &self.line[self.at..];
         let len = rest.iter().take_while(|byte| b"-|:*#=~/.+".contains(byte)).count();
         let ends = matches!(rest.get(len), None | Some(b' ' | b'\t' | b'[' | b'(' | b'<' | &ESCAPE));
-        if ends || rest[len - 1] == b'|' {
-            self.at += len;
+        if ends || rest[0] == b'|' {
+            self.at += if ends { len } else { 1 };
             if self.before != Before::Time || rest[0] == b'|' {
                 self.before = Before::Separator;
             }
@@ -362,6 +362,9 @@ impl<'l> Prefix<'l> {
                 _ => kind = Before::Name,
             }
             len += 1;
+        }
+        if len == 0 {
+            return false;
         }
         match (self.before, &rest[..len]) {
             (before, [name @ .., b':']) => {
