@@ -69,6 +69,10 @@ pub struct Member {
     pub ready: bool,
     /// How far the file was written when last looked at, to tell what a truncation took.
     pub known: Published,
+    /// The place before an unterminated record that was handed on and may go on, and the hash of the bytes before it.
+    before_piece: Option<(Offset, TailHash)>,
+    /// Whether the place lies behind an unterminated record of a finished file.
+    pub after_piece: bool,
     position: Arc<Position>,
 }
 
@@ -89,6 +93,8 @@ impl Member {
             waiting: None,
             ready: true,
             known: published,
+            before_piece: None,
+            after_piece: false,
             position,
         }
     }
@@ -109,10 +115,23 @@ impl Member {
         self.position.clone()
     }
 
-    /// The place as a cursor, where what the cursor has to hold is known: after something was read.
+    /// Moves behind an unterminated record that may go on: whoever comes back gets it again, whole.
+    pub fn pass_piece(&mut self, end: Offset, before: TailHash) {
+        self.before_piece = Some((self.at(), before));
+        self.move_to(end, None);
+    }
+
+    /// The place as a cursor, where what the cursor has to hold is known.
     pub fn cursor(&self) -> Option<EntryCursor> {
-        let at = self.at();
-        let tail = if at == Offset::ZERO { TailHash::of(b"") } else { self.tail? };
+        match self.before_piece {
+            Some((at, tail)) => self.cursor_at(at, tail),
+            None if self.at() == Offset::ZERO => self.cursor_at(Offset::ZERO, TailHash::of(b"")),
+            None => self.cursor_at(self.at(), self.tail?),
+        }
+    }
+
+    /// A place of the file as a cursor, with the hash of the bytes before it.
+    pub fn cursor_at(&self, at: Offset, tail: TailHash) -> Option<EntryCursor> {
         let beginning = self.file.known_beginning(self.generation, at)?;
         Some(EntryCursor {
             key: self.file.identity.key,
@@ -120,7 +139,7 @@ impl Member {
             offset: at,
             head: HeadHash::of(&beginning, at),
             tail,
-            after_piece: false,
+            after_piece: self.after_piece,
         })
     }
 
@@ -137,6 +156,7 @@ impl Member {
         self.known = *published;
         self.waiting = None;
         self.cell = Offset::ZERO;
+        (self.before_piece, self.after_piece) = (None, false);
         self.move_to(Offset::ZERO, None);
         lost
     }

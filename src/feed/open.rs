@@ -277,7 +277,7 @@ fn tail_scan(feed: &Feed, request: &Request, filter: &Arc<SharedFilter>, members
     let wanted = request.tail.filter(|_| request.resume.is_empty())?;
     // All of them is the same as from the beginning.
     (wanted != u64::MAX).then(|| {
-        let files = members.iter().map(|member| (member.file.clone(), member.known, member.known.head));
+        let files = members.iter().map(|member| (member.file.clone(), member.known, member.piece_end));
         TailScan::new(wanted, filter.clone(), feed.telemetry.clone(), files)
     })
 }

@@ -18,7 +18,7 @@ use super::{
     event::{Event, FileChange},
     member::{Member, Position, Start},
     open::Request,
-    segment::{Bounds, SharedSegment},
+    segment::{Bounds, Segment, SharedSegment},
     tail::TailScan,
 };
 use crate::{
@@ -157,9 +157,10 @@ impl Subscription {
         self.crc.clone().finalize()
     }
 
-    /// The place in every file, as a client may bring it back.
-    pub fn cursor(&self, made: Nanos) -> StreamCursor {
-        StreamCursor::new(made, self.selection, self.members.iter().filter_map(Member::cursor))
+    /// The place in every file, as a client may bring it back; `held` is what was taken but has not been sent.
+    pub fn cursor(&self, made: Nanos, held: Option<(FileId, &Segment)>) -> StreamCursor {
+        let places = self.members.iter().filter_map(|member| place_of(member, held));
+        StreamCursor::new(made, self.selection, places)
     }
 
     /// Bytes between the cursors and the heads.
@@ -187,8 +188,8 @@ impl Subscription {
     }
 
     /// The places in `files` only, to be laid over a cursor that a client has.
-    pub fn delta(&self, made: Nanos, files: &[FileId]) -> StreamCursor {
-        let moved = files.iter().filter_map(|file| self.members[*self.index.get(file)?].cursor());
+    pub fn delta(&self, made: Nanos, files: &[FileId], held: Option<(FileId, &Segment)>) -> StreamCursor {
+        let moved = files.iter().filter_map(|file| place_of(&self.members[*self.index.get(file)?], held));
         StreamCursor::delta(made, self.selection, moved)
     }
 
@@ -401,7 +402,8 @@ impl Subscription {
             _ if ended && self.follow => member.known.size,
             _ => return Step::Drained,
         };
-        let place = Place { file: &member.file, now: member.known, at: member.at(), cell: member.at() };
+        let from = member.at();
+        let place = Place { file: &member.file, now: member.known, at: from, cell: from };
         let cell = match self.feed.poll_piece(context, &mut member.waiting, &place, end) {
             Poll::Pending => return Step::Waiting,
             Poll::Ready(Ok(cell)) => cell,
@@ -411,7 +413,16 @@ impl Subscription {
         let bounds = Bounds { first_flags, piece_goes_on: !member.known.finished, ..Bounds::NONE };
         let filter = &self.filter.filter;
         let segment = super::segment::encode(&member.file, &cell, place.at, filter, self.shape, bounds, now);
-        self.take_segment(index, Arc::new(segment))
+        let (goes_on, before) = (bounds.piece_goes_on, segment.start_tail);
+        let step = self.take_segment(index, Arc::new(segment));
+        let member = &mut self.members[index];
+        if goes_on && member.at() == end {
+            member.move_to(from, None);
+            member.pass_piece(end, before);
+        } else {
+            member.after_piece = member.at() == end;
+        }
+        step
     }
 
     /// Whether another file has to be read up to a place before this one.
@@ -480,5 +491,13 @@ impl Subscription {
     fn members_changed(&mut self) {
         self.index = self.members.iter().enumerate().map(|(index, member)| (member.file.id, index)).collect();
         *lock(&self.progress.positions) = self.members.iter().map(Member::position).collect();
+    }
+}
+
+/// The place of a member, or where the segment begins that was taken from it but has not been sent.
+fn place_of(member: &Member, held: Option<(FileId, &Segment)>) -> Option<EntryCursor> {
+    match held {
+        Some((file, segment)) if file == member.file.id => member.cursor_at(segment.start, segment.start_tail),
+        _ => member.cursor(),
     }
 }

@@ -43,6 +43,8 @@ pub type TailStart = (Offset, Option<TailHash>);
 struct Backward {
     file: Arc<LogFile>,
     published: Published,
+    /// End of the unterminated record behind the head, while it is still to be looked at.
+    piece_end: Option<Offset>,
     /// Records from here on are done.
     done_to: Offset,
     /// Matches before the ones taken, in file order; the last one is next.
@@ -58,19 +60,21 @@ struct Stretch {
 }
 
 impl TailScan {
-    /// A search for the last `wanted` matches in `files`, each up to the place given with it.
+    /// A search for the last `wanted` matches in `files`, each up to its head, and with the unterminated record behind
+    /// it where the end of that is given.
     pub fn new(
         wanted: u64,
         filter: Arc<SharedFilter>,
         telemetry: Arc<Telemetry>,
-        files: impl IntoIterator<Item = (Arc<LogFile>, Published, Offset)>,
+        files: impl IntoIterator<Item = (Arc<LogFile>, Published, Option<Offset>)>,
     ) -> Self {
-        let backward = |(file, published, end): (Arc<LogFile>, Published, Offset)| Backward {
+        let backward = |(file, published, piece_end): (Arc<LogFile>, Published, Option<Offset>)| Backward {
             file,
             published,
-            done_to: end,
+            piece_end,
+            done_to: published.head,
             matches: Vec::new(),
-            start: end,
+            start: piece_end.unwrap_or(published.head),
         };
         Self { wanted, filter, telemetry, files: files.into_iter().map(backward).collect(), step: None, places: None }
     }
@@ -104,7 +108,7 @@ impl TailScan {
     /// Takes the latest matches while it is known which they are; whether the search is over.
     fn take_matches(&mut self) -> bool {
         while self.wanted > 0 {
-            if self.files.iter().any(|file| file.matches.is_empty() && file.done_to > Offset::ZERO) {
+            if self.files.iter().any(Backward::is_needy) {
                 return false;
             }
             let latest = self.files.iter_mut().filter(|file| !file.matches.is_empty());
@@ -125,14 +129,20 @@ impl TailScan {
     }
 
     fn start_step(&mut self) {
-        let needy = self.files.iter().enumerate().filter(|(_, file)| file.matches.is_empty() && file.done_to.0 > 0);
+        let needy = self.files.iter().enumerate().filter(|(_, file)| file.is_needy());
         let jobs: Vec<_> = needy
             .take(TAIL_STEP_FILES_MAX)
-            .map(|(index, file)| (index, file.file.clone(), file.published, file.done_to))
+            .map(|(index, file)| (index, file.file.clone(), file.published, file.piece_end, file.done_to))
             .collect();
         let (filter, telemetry) = (self.filter.clone(), self.telemetry.clone());
         self.step = Some(tokio::task::spawn_blocking(move || {
-            let step = |(index, file, published, end)| (index, step_back(&file, published, end, &filter, &telemetry));
+            let step = |(index, file, published, piece, end)| {
+                let stretch = match piece {
+                    Some(piece_end) => look_at_piece(&file, published, piece_end, &filter),
+                    None => step_back(&file, published, end, &filter, &telemetry),
+                };
+                (index, stretch)
+            };
             jobs.into_iter().map(step).collect()
         }));
     }
@@ -140,11 +150,12 @@ impl TailScan {
     fn stepped(&mut self, done: Result<Stepped, JoinError>) {
         let Ok(done) = done else {
             // The step panicked; nothing more is searched rather than searched for ever.
-            self.files.iter_mut().for_each(|file| file.done_to = Offset::ZERO);
+            self.files.iter_mut().for_each(|file| (file.done_to, file.piece_end) = (Offset::ZERO, None));
             return;
         };
         for (index, result) in done {
             let file = &mut self.files[index];
+            file.piece_end = None;
             match result {
                 Ok(stretch) => {
                     file.done_to = stretch.from;
@@ -157,6 +168,34 @@ impl TailScan {
             }
         }
     }
+}
+
+impl Backward {
+    /// Whether it has to be read further before it is known which of its matches is the last one not taken.
+    fn is_needy(&self) -> bool {
+        self.matches.is_empty() && (self.piece_end.is_some() || self.done_to > Offset::ZERO)
+    }
+}
+
+/// Looks whether the unterminated record between the head and `end` matches.
+fn look_at_piece(
+    file: &Arc<LogFile>,
+    published: Published,
+    end: Offset,
+    filter: &SharedFilter,
+) -> Result<Stretch, CellError> {
+    let (from, io) = (published.head, |error| CellError::Io(published.head, error));
+    let handle = file.open().map_err(io)?;
+    let reader = Blocking(&handle);
+    let plan = Plan {
+        start: from,
+        head: end,
+        beginning: file.beginning(&reader, &published, end).map_err(io)?,
+        rules: &file.log.source.rules,
+        line_max: file.log.source.line_max,
+        mtime: published.mtime,
+    };
+    Ok(Stretch { from, matches: matches_in(&Cell::read_piece(&reader, &plan)?, filter) })
 }
 
 /// Reads backwards from `end`, where a record starts or the last one ends, until something matches or a bounded number

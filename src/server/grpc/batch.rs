@@ -177,11 +177,15 @@ impl BatchBody {
         let first = !head.start.is_empty();
         let files: Vec<FileId> = batch.segments.iter().map(|(file, _)| *file).collect();
         let whole = first || batch.milestone || self.whole_is_due(batch.bytes, now);
+        let held = match &self.next {
+            Some(Piece::Entries(file, segment)) => Some((*file, &**segment)),
+            Some(Piece::Event(_) | Piece::End(_)) | None => None,
+        };
         if whole {
-            head.cursor = self.subscription.cursor(wall_clock()).encode().into();
+            head.cursor = self.subscription.cursor(wall_clock(), held).encode().into();
             self.sent = Sent { cursor_at: now, bytes: 0 };
         } else {
-            head.cursor = self.subscription.delta(wall_clock(), &files).encode().into();
+            head.cursor = self.subscription.delta(wall_clock(), &files, held).encode().into();
             head.cursor_is_delta = true;
         }
         self.sent.bytes += batch.bytes;

@@ -114,7 +114,7 @@ pub fn trailers(subscription: &Subscription, status: &Status) -> HeaderMap {
         put("logtap-crc32", crc);
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let cursor = subscription.cursor(Nanos(now.as_nanos() as i64)).encode();
+    let cursor = subscription.cursor(Nanos(now.as_nanos() as i64), None).encode();
     if cursor.len() <= TRAILER_CURSOR_BYTES_MAX {
         let encoded = BinaryMetadataValue::from_bytes(&cursor);
         if let Ok(value) = HeaderValue::from_bytes(encoded.as_encoded_bytes()) {
