@@ -5,7 +5,61 @@ use std::io;
 use memchr::{memchr, memrchr};
 
 use super::ReadAt;
-use crate::{entry::Offset, limits::GRID_BYTES};
+use crate::{
+    entry::{Offset, cursor::TailHash},
+    limits::{CURSOR_TAIL_BYTES, GRID_BYTES},
+};
+
+/// How far a file was known to be written, and what lay before that place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KnownHead {
+    /// The place after the last newline.
+    pub at: Offset,
+    /// Hash of the bytes before it.
+    pub tail: TailHash,
+}
+
+/// What a look at a file brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The bytes before the known head are the same; this is the head now.
+    Same(KnownHead),
+    /// They are others: the file was truncated and has grown again, or was written anew.
+    Other,
+}
+
+/// Looks for the head of a file that is `size` bytes long, of which no newline lies in `[known.at, scanned)`.
+///
+/// What a quiet file grows by comes with the bytes before it in one read.
+///
+/// # Errors
+/// As the reader.
+pub fn look(reader: &(impl ReadAt + ?Sized), known: KnownHead, scanned: Offset, size: Offset) -> io::Result<Look> {
+    let before = Offset(known.at.0.saturating_sub(CURSOR_TAIL_BYTES));
+    let near = size.since(before) <= GRID_BYTES;
+    let mut bytes = vec![0; if near { size.since(before) } else { known.at.since(before) } as usize];
+    let got = reader.fill_at(&mut bytes, before)?;
+    bytes.truncate(got);
+    let split = known.at.since(before) as usize;
+    if got < split || split > 0 && TailHash::of(&bytes[..split]) != known.tail {
+        return Ok(Look::Other);
+    }
+    let found = if near {
+        memrchr(b'\n', &bytes[split..]).map(|index| known.at.after(index as u64 + 1))
+    } else {
+        last_line_end(reader, known.at.max(scanned), size)?
+    };
+    let Some(at) = found else { return Ok(Look::Same(known)) };
+    let tail = if near {
+        TailHash::of(&bytes[..at.since(before) as usize])
+    } else {
+        let from = Offset(at.0.saturating_sub(CURSOR_TAIL_BYTES));
+        let mut tail = vec![0; at.since(from) as usize];
+        let got = reader.fill_at(&mut tail, from)?;
+        TailHash::of(&tail[..got])
+    };
+    Ok(Look::Same(KnownHead { at, tail }))
+}
 
 /// The place just after the last newline in `[from, to)`, or `None` where there is none.
 ///
@@ -52,6 +106,28 @@ pub fn first_line_end(reader: &(impl ReadAt + ?Sized), from: Offset, to: Offset)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_finds_the_head_and_knows_the_file_again() {
+        for (old, new) in [(10, 20), (10, 100_000), (300_000, 300_000), (300_000, 500_000), (0, 5), (0, 0)] {
+            let mut text: Vec<u8> = (0..new as u32).map(|n| b'a' + (n % 23) as u8).collect();
+            if old > 0 {
+                text[old - 1] = b'\n';
+            }
+            let known = KnownHead { at: Offset(old as u64), tail: TailHash::of(&text[..old]) };
+            let look = |text: &[u8]| super::look(text, known, known.at, Offset(new as u64)).expect("memory");
+            assert_eq!(look(&text), Look::Same(known));
+            if new > old + 2 {
+                text[new - 2] = b'\n';
+                let (at, tail) = (Offset(new as u64 - 1), TailHash::of(&text[..new - 1]));
+                assert_eq!(look(&text), Look::Same(KnownHead { at, tail }));
+            }
+            if old > 0 {
+                text[old - 3] ^= 1;
+                assert_eq!(look(&text), Look::Other);
+            }
+        }
+    }
 
     #[test]
     fn the_first_line_end_is_found() {

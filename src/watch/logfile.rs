@@ -18,8 +18,15 @@ use super::{
     pattern::{self, NameGlob, Pattern},
 };
 use crate::{
-    entry::{Nanos, Offset, cursor::Lineage, encode::FilePart},
-    file::{Identity, ReadAt, Stat, identity, lines},
+    entry::{
+        Nanos, Offset,
+        cursor::{Lineage, TailHash},
+        encode::FilePart,
+    },
+    file::{
+        Identity, ReadAt, Stat, identity,
+        lines::{self, KnownHead, Look},
+    },
     limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES},
     parse::Rules,
     sync::{Mutex, lock},
@@ -146,9 +153,11 @@ struct Place {
     blind: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     published: Published,
+    /// Hash of the bytes before the head.
+    tail: TailHash,
     /// No newline lies between the head and here.
     scanned: Offset,
     /// When the last change was seen, for the delivery histogram.
@@ -166,7 +175,7 @@ impl LogFile {
         stat: &Stat,
         predecessor: Option<(Weak<Self>, Offset)>,
     ) -> Self {
-        let state = State { published: Published::default(), scanned: Offset::ZERO, changed_at: None, trouble: None };
+        let state = State::default();
         Self {
             id,
             log,
@@ -271,39 +280,35 @@ impl LogFile {
     /// # Errors
     /// As the reader; then nothing changed here.
     pub fn check(&self, reader: &impl ReadAt, size: Offset, mtime: Nanos, seen: Instant) -> io::Result<Checked> {
-        let (before, scanned) = {
+        let (before, scanned, tail) = {
             let state = lock(&self.state);
-            (state.published, state.scanned)
+            (state.published, state.scanned, state.tail)
         };
         if size == before.size && mtime == before.mtime {
             return Ok(Checked::Same);
         }
-        let truncated = size < before.size;
+        let known = KnownHead { at: before.head, tail };
         // A writer that fills what it reserved changes bytes behind the place where no newline was.
-        let from = match (truncated, size == before.size) {
-            (true, _) => Offset::ZERO,
-            (false, true) => before.head,
-            (false, false) => scanned.max(before.head),
+        let scanned = if size == before.size { before.head } else { scanned };
+        let look = if size < before.size { Look::Other } else { lines::look(reader, known, scanned, size)? };
+        let (truncated, head) = match look {
+            Look::Same(head) => (false, head),
+            Look::Other => match lines::look(reader, KnownHead::default(), Offset::ZERO, size)? {
+                Look::Same(head) => (true, head),
+                Look::Other => (true, KnownHead::default()),
+            },
         };
-        let found = lines::last_line_end(reader, from, size)?;
         let mut state = lock(&self.state);
-        if state.published.generation != before.generation || state.published.size > size && !truncated {
+        if state.published.generation != before.generation || !truncated && state.published.size > size {
             // Somebody else looked at the same time and saw more.
             return Ok(Checked::Same);
         }
+        let grown = head.at != before.head;
         let published = &mut state.published;
-        published.size = size;
-        published.mtime = mtime;
-        if truncated {
-            published.generation += 1;
-            published.head = Offset::ZERO;
-        }
-        if let Some(head) = found {
-            published.head = head;
-        }
-        let grown = published.head != before.head;
+        published.generation += u32::from(truncated);
+        (published.head, published.size, published.mtime) = (head.at, size, mtime);
         published.finished &= !grown && !truncated;
-        state.scanned = size;
+        (state.scanned, state.tail) = (size, head.tail);
         if grown || truncated {
             state.changed_at = Some(seen);
         }
@@ -331,7 +336,7 @@ impl LogFile {
             return false;
         }
         state.published = Published { generation: generation + 1, ..Published::default() };
-        state.scanned = Offset::ZERO;
+        (state.scanned, state.tail) = (Offset::ZERO, KnownHead::default().tail);
         true
     }
 
