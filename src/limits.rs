@@ -158,8 +158,8 @@ pub const HTTP1_BUFFER_BYTES: usize = 32 * KIB;
 /// There is no bound on what is on its way (`SO_SNDBUF`): it would slow down readers that are far away, and a reader
 /// that stopped has nothing on its way.
 pub const SOCKET_UNSENT_BYTES: u32 = 32 * KIB as u32;
-/// The same for a Unix socket, where nothing is ever on its way (`SO_SNDBUF`; the kernel doubles it to allow for its
-/// own bookkeeping).
+/// The same for a Unix socket, where nothing is ever on its way (`SO_SNDBUF`, which the kernel doubles): 128 KiB instead
+/// of 208 for a reader that stopped. A bare pair of sockets then carries 2.8 GB/s instead of 3.4.
 pub const UNIX_SEND_BYTES: usize = 64 * KIB;
 /// Bytes that TLS holds of a connection before it takes no more, in clear and encrypted, each.
 pub const TLS_BUFFER_BYTES: usize = 32 * KIB;
