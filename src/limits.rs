@@ -222,6 +222,10 @@ pub const PROVISIONAL_AFTER: Duration = Duration::from_secs(1);
 pub const HELD_FILES_MAX: usize = 64;
 /// How long a deleted file is kept open for a subscriber that lags.
 pub const HELD_AGE_MAX: Duration = Duration::from_secs(600);
+/// With less than this part of the file system free, as one in so many, no deleted file is kept open.
+pub const HELD_FREE_SHARE: u64 = 20;
+/// A displaced file that has been quiet for so long is taken from those who wait.
+pub const RETIRED_AFTER: Duration = Duration::from_secs(600);
 /// Bytes of deleted files kept open for subscribers that lag.
 pub const HELD_BYTES_MAX: u64 = 1 << 30;
 

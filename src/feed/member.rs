@@ -71,6 +71,8 @@ pub struct Member {
     pub known: Published,
     /// The place before an unterminated record that was handed on and may go on, and the hash of the bytes before it.
     before_piece: Option<(Offset, TailHash)>,
+    /// Whether the file was deleted and let go of, and that was told.
+    pub is_lost: bool,
     /// Whether the place lies behind an unterminated record of a finished file.
     pub after_piece: bool,
     position: Arc<Position>,
@@ -80,6 +82,7 @@ impl Member {
     /// A file that is read from `start` on.
     pub fn new(file: Arc<LogFile>, start: Start) -> Self {
         let published = file.published();
+        file.add_reader();
         let position = Arc::new(Position { file: file.clone(), at: AtomicU64::new(start.at.0) });
         Self {
             file,
@@ -94,6 +97,7 @@ impl Member {
             ready: true,
             known: published,
             before_piece: None,
+            is_lost: false,
             after_piece: false,
             position,
         }
@@ -146,7 +150,8 @@ impl Member {
     /// Whether nothing of it is left to hand on.
     pub fn is_read_to_the_end(&self) -> bool {
         let published = self.file.published();
-        published.generation == self.generation && self.at() >= published.head && self.at() >= published.size
+        self.is_lost
+            || published.generation == self.generation && self.at() >= published.head && self.at() >= published.size
     }
 
     /// Begins anew in a file whose content did. Returns how many known bytes were not read.
@@ -159,5 +164,11 @@ impl Member {
         (self.before_piece, self.after_piece) = (None, false);
         self.move_to(Offset::ZERO, None);
         lost
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.file.remove_reader();
     }
 }

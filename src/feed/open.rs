@@ -154,6 +154,8 @@ pub struct Extent {
 
 /// What looking at the files brought.
 struct Prepared {
+    /// The files that are waited on, and those that cursors lead into besides.
+    files: Vec<Arc<LogFile>>,
     resolution: Resolution,
     starts: BTreeMap<crate::watch::FileId, Start>,
 }
@@ -170,8 +172,7 @@ pub async fn open(feed: &Arc<Feed>, request: Request) -> Result<(Subscription, E
     }
     let wanted = selection.clone();
     let interest = feed.catalogue.interest(&selection.key, move |file| {
-        let over = file.role() != Role::Live && file.published().finished;
-        !over && wanted.selects(&file.log.source.name, &file.log.path)
+        !file.is_retired() && wanted.selects(&file.log.source.name, &file.log.path)
     });
     // First the place, then the looking: what changes from here on wakes.
     let ticket = interest.join();
@@ -180,7 +181,7 @@ pub async fn open(feed: &Arc<Feed>, request: Request) -> Result<(Subscription, E
     if let (Some(lost), false) = (prepared.resolution.lost.first(), request.gaps_in_band) {
         return Err(OpenError::ResumeLost(lost.index));
     }
-    let members = choose(&request, &files, &prepared);
+    let members = choose(&request, &prepared);
     let extent = Extent {
         sources: names.filter(|name| selection.selects_source(name)).count(),
         files: members.len(),
@@ -197,12 +198,12 @@ pub async fn open(feed: &Arc<Feed>, request: Request) -> Result<(Subscription, E
     Ok((Subscription::new(feed.clone(), ticket, &request, filter, members, scan, gaps), extent))
 }
 
-async fn prepare(feed: &Arc<Feed>, request: &Request, files: Vec<Arc<LogFile>>) -> Result<Prepared, OpenError> {
+async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile>>) -> Result<Prepared, OpenError> {
     let everything = feed.catalogue.files();
     let allowed: Vec<_> =
         everything.into_iter().filter(|file| request.selection.allows(&file.log.source.name)).collect();
     let cursors = request.resume.clone();
-    let follow = request.follow;
+    let (follow, selection) = (request.follow, request.selection.clone());
     let job = tokio::task::spawn_blocking(move || {
         for file in &files {
             look(file);
@@ -211,13 +212,20 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, files: Vec<Arc<LogFile>>) 
             allowed.iter().for_each(look);
         }
         let resolution = resume::resolve(&cursors, &allowed)?;
+        for file in allowed.iter().filter(|file| resolution.starts.contains_key(&file.id)) {
+            let selected = selection.selects(&file.log.source.name, &file.log.path);
+            if selected && !files.iter().any(|known| known.id == file.id) {
+                files.push(file.clone());
+            }
+        }
         // Who starts at a head has to know what lies before it, to notice when that changes.
         let at_head = |file: &&Arc<LogFile>| follow && !resolution.starts.contains_key(&file.id);
         let starts = files.iter().filter(at_head).map(|file| {
             let at = file.published().head;
             (file.id, Start { at, tail: resume::known_tail(file, at), after_gap: false })
         });
-        Ok(Prepared { starts: starts.collect(), resolution })
+        let starts = starts.collect();
+        Ok(Prepared { files, starts, resolution })
     });
     match job.await {
         Ok(prepared) => prepared.map_err(|Foreign(index)| OpenError::Foreign(index)),
@@ -238,9 +246,9 @@ fn look(file: &Arc<LogFile>) {
 }
 
 /// The files to read, each from its start, in the order of their paths.
-fn choose(request: &Request, files: &[Arc<LogFile>], prepared: &Prepared) -> Vec<Member> {
+fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
     let resolution = &prepared.resolution;
-    let chosen = files.iter().filter_map(|file| {
+    let chosen = prepared.files.iter().filter_map(|file| {
         let resumed = resolution.starts.get(&file.id);
         let past = resolution.past.contains(&file.id);
         let displaced = file.role() != Role::Live;

@@ -197,11 +197,13 @@ impl Subscription {
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
         let began = Instant::now();
         loop {
+            // First the waker, then the look: a drain or a change from here on wakes.
+            let idle = self.take_changes(context).is_pending();
             if self.feed.is_draining() {
                 return Poll::Ready(Piece::End(End::Draining));
             }
             if let Some(scan) = &mut self.scan {
-                let Poll::Ready(starts) = scan.poll(context) else { return self.wait_for_drain(context) };
+                let Poll::Ready(starts) = scan.poll(context) else { return Poll::Pending };
                 self.scan = None;
                 for (member, (start, tail)) in self.members.iter_mut().zip(starts) {
                     member.move_to(start, tail);
@@ -215,10 +217,9 @@ impl Subscription {
             if self.remaining == 0 {
                 return Poll::Ready(Piece::End(End::Done));
             }
-            let idle = self.follow && self.take_changes(context).is_pending();
             match self.look_around(context, began) {
                 Step::Entries(file, segment) => {
-                    self.account(&segment);
+                    self.account(file, &segment);
                     return Poll::Ready(Piece::Entries(file, segment));
                 }
                 Step::Moved if began.elapsed() < POLL_WORK_MAX => {}
@@ -227,7 +228,7 @@ impl Subscription {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Step::Waiting => return self.wait_for_drain(context),
+                Step::Waiting => return Poll::Pending,
                 Step::Drained if !self.follow => {
                     let end = self.unreadable.take().map_or(End::Done, End::Unreadable);
                     return Poll::Ready(Piece::End(end));
@@ -240,14 +241,6 @@ impl Subscription {
                 }
             }
         }
-    }
-
-    /// Leaves the waker where a drain finds it, for those who wait for something else.
-    fn wait_for_drain(&mut self, context: &Context<'_>) -> Poll<Piece> {
-        if self.take_changes(context).is_ready() {
-            context.waker().wake_by_ref();
-        }
-        Poll::Pending
     }
 
     /// Marks the files that changed as ready and takes in new ones.
@@ -286,7 +279,8 @@ impl Subscription {
             if self.index.contains_key(&file.id) {
                 continue;
             }
-            let mut member = Member::new(file.clone(), Start::default());
+            let start = Start { at: file.new_from(), ..Start::default() };
+            let mut member = Member::new(file.clone(), start);
             member.hold = file.predecessor.as_ref().and_then(|(before, until)| Some((before.upgrade()?.id, *until)));
             let follows = self.members.iter().any(|member| Arc::ptr_eq(&member.file.log, &file.log));
             let change = if follows { FileChange::Rotated } else { FileChange::Added };
@@ -323,6 +317,9 @@ impl Subscription {
         let published = self.members[index].file.published();
         if published.generation != self.members[index].generation {
             self.begin_anew(index);
+        }
+        if self.members[index].file.is_lost() {
+            return self.lose(index);
         }
         if self.is_held(index) {
             return Step::Drained;
@@ -430,7 +427,7 @@ impl Subscription {
         let Some((file, until)) = self.members[index].hold else { return false };
         let before = self.members.iter().find(|member| member.file.id == file);
         // A predecessor whose content began anew, or that this subscription does not read, holds nothing back.
-        let held = before.is_some_and(|before| before.at() < until && before.known.head >= until);
+        let held = before.is_some_and(|before| !before.is_lost && before.at() < until && before.known.head >= until);
         if !held {
             self.members[index].hold = None;
         }
@@ -460,6 +457,31 @@ impl Subscription {
         self.feed.telemetry.gaps.get_or_create(&GapLabel { reason }).inc();
     }
 
+    /// Says once that a file was deleted and let go of before it was read to its end.
+    fn lose(&mut self, index: usize) -> Step {
+        let member = &mut self.members[index];
+        if !member.is_lost {
+            member.is_lost = true;
+            let lost = member.known.size.since(member.at());
+            if lost > 0 {
+                self.note_gap(index, GapReason::Deleted, Some(lost));
+                self.pass_gap_on(index);
+            }
+        }
+        Step::Drained
+    }
+
+    /// The next entry of the log says that bytes are missing before it, whichever file it comes from.
+    fn pass_gap_on(&mut self, index: usize) {
+        let log = self.members[index].file.log.clone();
+        let mut successors: Vec<_> =
+            self.members.iter_mut().filter(|member| Arc::ptr_eq(&member.file.log, &log)).collect();
+        successors.sort_by_key(|member| member.file.id);
+        if let Some(next) = successors.into_iter().find(|member| !member.is_lost) {
+            next.after_gap = true;
+        }
+    }
+
     fn fail(&mut self, index: usize, error: &SharedError) -> Step {
         let member = &self.members[index];
         match error.as_ref() {
@@ -481,7 +503,14 @@ impl Subscription {
         Step::Drained
     }
 
-    fn account(&mut self, segment: &SharedSegment) {
+    fn account(&mut self, file: FileId, segment: &SharedSegment) {
+        if let Some(member) = self.index.get(&file).map(|index| &self.members[*index])
+            && self.caught_up
+            && segment.end >= member.known.head
+            && let Some(seen) = member.file.changed_at()
+        {
+            self.feed.telemetry.delivery_seconds.observe(seen.elapsed().as_secs_f64());
+        }
         self.remaining -= u64::from(segment.entries);
         self.crc.combine(&segment.crc);
         self.progress.entries.fetch_add(segment.entries.into(), Ordering::Relaxed);

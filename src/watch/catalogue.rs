@@ -15,7 +15,8 @@ use super::{
     reconcile::{Change, Known, Seen, Thing, Trouble},
 };
 use crate::{
-    file::Stat,
+    file::{Stat, identity},
+    limits::{HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE},
     sync::{Mutex, lock},
     telemetry::{SourceLabel, Telemetry},
 };
@@ -163,9 +164,44 @@ impl Catalogue {
         gone.iter().for_each(|file| known.forget(file));
     }
 
+    /// Lets those wait for a file again who were told that nothing more would come.
+    pub fn revive(&self, file: &LogFile) {
+        file.revive();
+        self.refresh_interests();
+    }
+
+    /// Closes deleted files that are held for subscribers that lag, where they are too many, too old or too large, or
+    /// the disk needs the room. What was not read of them is lost, and said to be.
+    pub fn release_held(&self) {
+        let mut held = Vec::new();
+        for file in self.files() {
+            let Some(handle) = file.opened().filter(|_| file.role() == Role::Gone && file.has_readers()) else {
+                continue;
+            };
+            if let Ok((size, _, 0)) = identity::size_and_mtime(&handle) {
+                held.push((file.displaced_for(), size.0, low_on_space(&handle), file));
+            }
+        }
+        held.sort_by_key(|(age, ..)| *age);
+        let (mut count, mut bytes) = (0, 0);
+        for (age, size, low, file) in held {
+            if low || age > HELD_AGE_MAX || count + 1 > HELD_FILES_MAX || bytes + size > HELD_BYTES_MAX {
+                tracing::error!(path = %file.log.path.display(), size, "let go of a deleted file that was not read whole");
+                file.close();
+                file.set_lost();
+                file.wake();
+            } else {
+                (count, bytes) = (count + 1, bytes + size);
+            }
+        }
+        self.telemetry.held_deleted_bytes.set(bytes as i64);
+    }
+
     /// Closes the files that nobody waits for.
     pub fn close_unused(&self) {
-        for file in self.files().iter().filter(|file| file.opened().is_some() && !file.is_waited_on()) {
+        for file in
+            self.files().iter().filter(|file| file.opened().is_some() && !file.is_waited_on() && !file.has_readers())
+        {
             file.close();
         }
     }
@@ -281,6 +317,11 @@ impl Catalogue {
             }
         }
     }
+}
+
+/// Whether the file system that a file is on has hardly any room left.
+fn low_on_space(file: &fs::File) -> bool {
+    rustix::fs::fstatvfs(file).is_ok_and(|stat| stat.f_bavail < stat.f_blocks / HELD_FREE_SHARE)
 }
 
 fn join(interest: &Arc<Interest>) {

@@ -8,9 +8,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -141,6 +141,8 @@ pub struct LogFile {
     handle: Mutex<Option<Arc<File>>>,
     beginning: Mutex<(u32, Arc<[u8]>)>,
     interests: Mutex<Vec<Weak<Interest>>>,
+    /// Subscriptions that have it among their files.
+    readers: AtomicUsize,
     dirty: AtomicBool,
 }
 
@@ -149,6 +151,8 @@ pub struct LogFile {
 struct Place {
     path: PathBuf,
     role: Role,
+    /// When it lost its live path.
+    displaced: Option<Instant>,
     /// Why events do not tell of its changes, if they don't.
     blind: Option<String>,
 }
@@ -160,6 +164,12 @@ struct State {
     tail: TailHash,
     /// No newline lies between the head and here.
     scanned: Offset,
+    /// Its size when it was taken from those who wait, since nothing more was expected.
+    retired: Option<Offset>,
+    /// Whether it was written again after that.
+    revived: bool,
+    /// Whether it was deleted and let go of before everybody had read it.
+    lost: bool,
     /// When the last change was seen, for the delivery histogram.
     changed_at: Option<Instant>,
     /// The last error on it.
@@ -183,11 +193,12 @@ impl LogFile {
             btime: stat.btime,
             first_size: stat.size,
             predecessor,
-            place: Mutex::new(Place { path, role: Role::Live, blind: None }),
+            place: Mutex::new(Place { path, role: Role::Live, displaced: None, blind: None }),
             state: Mutex::new(state),
             handle: Mutex::new(None),
             beginning: Mutex::new((0, Arc::default())),
             interests: Mutex::new(Vec::new()),
+            readers: AtomicUsize::new(0),
             dirty: AtomicBool::new(false),
         }
     }
@@ -208,7 +219,16 @@ impl LogFile {
         if let Some(path) = path {
             place.path = path;
         }
+        place.displaced = match role {
+            Role::Live => None,
+            Role::Rotated | Role::Gone => place.displaced.or_else(|| Some(Instant::now())),
+        };
         place.role = role;
+    }
+
+    /// How long ago it lost its live path.
+    pub fn displaced_for(&self) -> Duration {
+        lock(&self.place).displaced.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Why events do not tell of its changes, so that it has to be polled, if they don't.
@@ -249,9 +269,8 @@ impl LogFile {
     /// # Errors
     /// What the kernel says; `NotFound` also when another file lies at the path by now.
     pub fn open(&self) -> io::Result<Arc<File>> {
-        let mut handle = lock(&self.handle);
-        if let Some(file) = &*handle {
-            return Ok(file.clone());
+        if let Some(file) = self.opened() {
+            return Ok(file);
         }
         let path = self.path();
         // Not to be stopped by a FIFO that took the path, nor to gain a terminal.
@@ -260,9 +279,8 @@ impl LogFile {
         if Stat::of_file(&file)?.identity != self.identity {
             return Err(io::Error::new(io::ErrorKind::NotFound, "another file lies at the path now"));
         }
-        let file = Arc::new(file);
-        *handle = Some(file.clone());
-        Ok(file)
+        // Only now: a file system that hangs in the calls above must not stop who asks for the open file.
+        Ok(lock(&self.handle).get_or_insert_with(|| Arc::new(file)).clone())
     }
 
     /// The open file, if it is open.
@@ -346,6 +364,54 @@ impl LogFile {
         let news = state.published.finished != finished;
         state.published.finished = finished;
         news
+    }
+
+    /// Takes it from those who wait: nothing more is expected.
+    pub fn retire(&self) {
+        let mut state = lock(&self.state);
+        state.retired = Some(state.published.size);
+        state.revived = false;
+    }
+
+    /// Whether nothing more is expected.
+    pub fn is_retired(&self) -> bool {
+        let state = lock(&self.state);
+        state.retired.is_some() && !state.revived
+    }
+
+    /// Says that something is expected after all.
+    pub fn revive(&self) {
+        lock(&self.state).revived = true;
+    }
+
+    /// Where those begin for whom it is new: behind what was there when it was taken from all who waited.
+    pub fn new_from(&self) -> Offset {
+        lock(&self.state).retired.unwrap_or_default()
+    }
+
+    /// Says that it was deleted and let go of: what was not read of it is lost.
+    pub fn set_lost(&self) {
+        lock(&self.state).lost = true;
+    }
+
+    /// Whether it was deleted and let go of.
+    pub fn is_lost(&self) -> bool {
+        lock(&self.state).lost
+    }
+
+    /// Counts a subscription that has it among its files.
+    pub fn add_reader(&self) {
+        self.readers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a subscription less.
+    pub fn remove_reader(&self) {
+        self.readers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a subscription has it among its files.
+    pub fn has_readers(&self) -> bool {
+        self.readers.load(Ordering::Relaxed) > 0
     }
 
     /// The first bytes of the file up to `upto`, as many as tell how to read it and what cursors carry.

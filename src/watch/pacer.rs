@@ -8,7 +8,7 @@ use std::{
     collections::{BinaryHeap, HashMap, VecDeque},
     io,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{task::JoinSet, time::sleep_until};
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     file::{Cached, identity},
-    limits::{BLOCKING_CHECKS_MAX, FINISHED_AFTER, POLL_EVERY, RECHECK_EVERY, WAKE_INTERVAL},
+    limits::{BLOCKING_CHECKS_MAX, FINISHED_AFTER, POLL_EVERY, RECHECK_EVERY, RETIRED_AFTER, WAKE_INTERVAL},
     telemetry::{SourceLabel, Telemetry},
 };
 
@@ -120,7 +120,13 @@ impl Pacer {
         // Before looking: a change from here on is a new hint.
         file.clear_dirty();
         if !file.is_waited_on() {
-            return;
+            if file.is_retired() && file.role() == Role::Rotated {
+                // Written again after all, by whoever held it open for so long.
+                self.catalogue.revive(&file);
+            }
+            if !file.is_waited_on() {
+                return;
+            }
         }
         self.looked.insert(file.id, now);
         let Some(handle) = file.opened() else { return self.look_blocking(file) };
@@ -194,24 +200,31 @@ impl Pacer {
         let now = Instant::now();
         self.looked.retain(|_, last| now < *last + RECHECK_EVERY);
         for file in self.catalogue.files().iter().filter(|file| file.is_waited_on()) {
-            if file.role() != Role::Live && has_ended(file) && file.set_finished(true) {
-                file.wake();
+            if file.role() != Role::Live {
+                let quiet = quiet_at_its_end(file);
+                if quiet.is_some_and(|quiet| quiet >= FINISHED_AFTER) && file.set_finished(true) {
+                    file.wake();
+                }
+                if quiet.is_none_or(|quiet| quiet >= RETIRED_AFTER) {
+                    file.retire();
+                }
             }
             self.hints.touch(file);
         }
+        self.catalogue.release_held();
         self.catalogue.prune();
         self.catalogue.close_unused();
         self.catalogue.measure();
     }
 }
 
-/// Whether a displaced file will not grow any more: it was read to its end, has been quiet, and no name leads to it or
-/// writers have moved on to its successor.
-fn has_ended(file: &LogFile) -> bool {
-    let Some(handle) = file.opened() else { return true };
-    let Ok((size, mtime, links)) = identity::size_and_mtime(&handle) else { return true };
-    let quiet = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .is_ok_and(|now| now.as_nanos() as i64 - mtime.0 >= FINISHED_AFTER.as_nanos() as i64);
-    quiet && size == file.published().size && (links == 0 || file.role() != Role::Live)
+/// How long ago a displaced file that was read to its end was last written; none when it cannot be read any more.
+fn quiet_at_its_end(file: &LogFile) -> Option<Duration> {
+    let handle = file.opened()?;
+    let (size, mtime, _) = identity::size_and_mtime(&handle).ok()?;
+    if size != file.published().size {
+        return Some(Duration::ZERO);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Some(now.saturating_sub(Duration::from_nanos(mtime.0.max(0) as u64)).min(file.displaced_for()))
 }
