@@ -1,8 +1,5 @@
-//! The locks of the wake-up path and the cache: the standard library's, or loom's when a model check runs.
+//! The locks of the wake-up path and the cache. The model checks of `tests/loom.rs` put loom's in their place.
 
-#[cfg(loom)]
-pub use loom::sync::{Mutex, MutexGuard};
-#[cfg(not(loom))]
 pub use std::sync::{Mutex, MutexGuard};
 
 /// Locks, whether or not a thread panicked with the lock held: every critical section leaves its data whole.

@@ -5,6 +5,8 @@
 
 pub mod cache;
 pub mod event;
+#[cfg(test)]
+mod cache_tests;
 pub mod member;
 pub mod open;
 pub mod resume;
