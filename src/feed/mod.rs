@@ -4,9 +4,9 @@
 //! segment at a cursor is the same whether the subscriber is at the head, lags, resumes or reads history.
 
 pub mod cache;
-pub mod event;
 #[cfg(test)]
 mod cache_tests;
+pub mod event;
 pub mod member;
 pub mod open;
 pub mod resume;
