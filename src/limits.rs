@@ -132,6 +132,8 @@ pub const BATCH_BYTES_MAX: usize = MIB;
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// Threads for what waits for a disk.
 pub const BLOCKING_THREADS_MAX: usize = 16;
+/// Certificates and tokens are compared with those in force this often.
+pub const SECRETS_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Open connections.
 pub const CONNECTIONS_MAX: usize = 1024;
 /// Concurrent HTTP/2 streams on one connection.

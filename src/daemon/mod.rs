@@ -2,6 +2,7 @@
 //! and drained before it ends.
 
 pub mod log;
+mod secrets;
 mod signals;
 mod sources;
 
@@ -14,10 +15,10 @@ use self::signals::{Incoming, Signal};
 use crate::{
     config::{self, Config, Inputs, Loaded},
     feed::Feed,
-    limits::{BLOCKING_THREADS_MAX, DRAIN_MAX, SHUTDOWN_MAX},
+    limits::{BLOCKING_THREADS_MAX, DRAIN_MAX, SECRETS_LOOK_EVERY, SHUTDOWN_MAX},
     server::{
         Shared,
-        net::{self, ConnectionLimits, Connections, Listen, Listeners, Serving},
+        net::{self, ConnectionLimits, Connections, Listen, Listeners, Reloaded, Serving, Tls},
         streams::Streams,
     },
     telemetry::Telemetry,
@@ -82,13 +83,21 @@ async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch:
         Ok(listeners) => listeners,
         Err(error) => return fail("cannot listen", &error),
     };
+    let secrets = secrets::load(config);
+    let (tls, auth) = match secrets {
+        Ok(secrets) => secrets,
+        Err(error) => {
+            tracing::error!(%error, "cannot serve safely");
+            return BAD_CONFIGURATION.into();
+        }
+    };
     let stop = CancellationToken::new();
     let feed = Feed::new(catalogue.clone(), hints.clone(), telemetry.clone(), config.server.cache as usize);
     let pacer = tokio::spawn(Pacer::new(catalogue.clone(), hints, telemetry.clone()).run(stop.clone()));
     let streams = Streams::new(config.server.max_streams, config.server.max_streams_per_client, telemetry);
     let connections = Connections::new();
     let sweep = tokio::spawn(streams.clone().sweep(connections.clone(), config.server.max_stall, stop.clone()));
-    let (shared, health) = Shared::new(feed.clone(), streams.clone());
+    let (shared, health) = Shared::new(feed.clone(), streams.clone(), auth);
     shared.set_serving(true).await;
     let router = match crate::server::router(shared.clone(), health) {
         Ok(router) => router,
@@ -99,11 +108,11 @@ async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch:
     }
     let shutdown = CancellationToken::new();
     let limits = ConnectionLimits { stall: config.server.max_stall, drain: DRAIN_MAX, ..ConnectionLimits::default() };
-    let serving = Serving { listeners, tls: None, limits, connections, shutdown: shutdown.clone() };
+    let serving = Serving { listeners, tls: tls.clone(), limits, connections, shutdown: shutdown.clone() };
     let mut serving = tokio::spawn(net::serve(serving, router));
     notify(&[NotifyState::Ready, NotifyState::Status(&status(&catalogue))]);
 
-    let drained = Life { signals, feed, streams, shared, shutdown }.live(&mut serving).await;
+    let drained = Life { signals, feed, streams, shared, tls, shutdown }.live(&mut serving).await;
     stop.cancel();
     for task in [pacer, sweep] {
         if let Err(error) = task.await {
@@ -124,17 +133,25 @@ struct Life {
     feed: Arc<Feed>,
     streams: Arc<Streams>,
     shared: Arc<Shared>,
+    tls: Option<Arc<Tls>>,
     shutdown: CancellationToken,
 }
 
 impl Life {
     /// Follows signals until told to stop, then drains; whether everything ended by itself.
     async fn live(mut self, serving: &mut tokio::task::JoinHandle<()>) -> bool {
+        let mut looks = tokio::time::interval(SECRETS_LOOK_EVERY);
         loop {
-            match self.signals.next().await {
-                Signal::Stop => break,
-                Signal::Report => self.report(),
-                Signal::Reload => tracing::warn!("a changed configuration takes effect when the daemon starts anew"),
+            tokio::select! {
+                signal = self.signals.next() => match signal {
+                    Signal::Stop => break,
+                    Signal::Report => self.report(),
+                    Signal::Reload => {
+                        self.reload_secrets().await;
+                        tracing::warn!("sources and server settings take effect when the daemon starts anew");
+                    }
+                },
+                _ = looks.tick() => self.reload_secrets().await,
             }
         }
         let open = self.streams.list().len();
@@ -152,6 +169,24 @@ impl Life {
                     return false;
                 },
             }
+        }
+    }
+
+    /// Reads certificates and tokens again if they changed; what is wrong with them leaves the old ones in force.
+    async fn reload_secrets(&self) {
+        let (shared, tls) = (self.shared.clone(), self.tls.clone());
+        let reload = tokio::task::spawn_blocking(move || {
+            if let Err(error) = shared.reload_auth() {
+                tracing::error!(%error, "the tokens stay as they were");
+            }
+            match tls.map(|tls| tls.reload()) {
+                Some(Ok(Reloaded::Changed)) => tracing::info!("certificates read again"),
+                Some(Err(error)) => tracing::error!(%error, "the certificates stay as they were"),
+                Some(Ok(Reloaded::Unchanged)) | None => {}
+            }
+        });
+        if let Err(error) = reload.await {
+            tracing::error!(%error, "reading certificates and tokens again failed");
         }
     }
 

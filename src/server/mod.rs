@@ -8,20 +8,24 @@ pub mod streams;
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{StatusCode, Version, header};
+use http::{HeaderMap, StatusCode, Version, header};
 use tonic_health::{
     ServingStatus,
     pb::health_server::{Health, HealthServer},
     server::HealthReporter,
 };
 
-use self::streams::Streams;
+use self::{
+    auth::{Auth, AuthError},
+    net::{ConnectionInfo, Reloaded},
+    streams::Streams,
+};
 use crate::{feed::Feed, limits::READINESS_MAX, proto};
 
 /// What all requests share.
@@ -30,6 +34,8 @@ pub struct Shared {
     pub feed: Arc<Feed>,
     /// The open streams.
     pub streams: Arc<Streams>,
+    /// Who may read what.
+    pub auth: Arc<Auth>,
     /// What health checks are told.
     pub health: HealthReporter,
 }
@@ -39,9 +45,22 @@ const HEALTH_NAMES: [&str; 3] = ["", "LogService", "logtap.v1.LogService"];
 
 impl Shared {
     /// What requests share, and the health service that answers with what it is told.
-    pub fn new(feed: Arc<Feed>, streams: Arc<Streams>) -> (Arc<Self>, HealthServer<impl Health>) {
+    pub fn new(feed: Arc<Feed>, streams: Arc<Streams>, auth: Arc<Auth>) -> (Arc<Self>, HealthServer<impl Health>) {
         let (health, service) = tonic_health::server::health_reporter();
-        (Arc::new(Self { feed, streams, health }), service)
+        (Arc::new(Self { feed, streams, auth, health }), service)
+    }
+
+    /// Takes a changed tokens file in: streams whose callers are not let in any more end.
+    ///
+    /// # Errors
+    /// What is wrong with the file; then everything stays as it was.
+    pub fn reload_auth(&self) -> Result<(), AuthError> {
+        if self.auth.reload()? == Reloaded::Changed {
+            let withdrawn = self.streams.withdraw(&self.auth);
+            self.feed.catalogue.interests().iter().for_each(|interest| interest.wake_all());
+            tracing::info!(withdrawn_streams = withdrawn, "tokens read again");
+        }
+        Ok(())
     }
 
     /// Tells health checks whether requests are served.
@@ -75,6 +94,7 @@ pub fn router(
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .fallback(not_found)
+        .layer(middleware::from_fn_with_state(shared.clone(), guard_reflection))
         .layer(middleware::from_fn(refuse_grpc_over_http1))
         .with_state(shared))
 }
@@ -83,6 +103,22 @@ pub fn router(
 async fn refuse_grpc_over_http1(request: Request, next: Next) -> Response {
     if is_grpc(&request) && request.version() < Version::HTTP_2 {
         return (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is served over HTTP/2 only\n").into_response();
+    }
+    next.run(request).await
+}
+
+/// What the services are called is for those to know who may call them.
+async fn guard_reflection(
+    State(shared): State<Arc<Shared>>,
+    Extension(connection): Extension<Arc<ConnectionInfo>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.uri().path().starts_with("/grpc.reflection.")
+        && let Err(why) = shared.auth.authenticate(request.headers(), &connection)
+    {
+        let id = grpc::call::request_id(request.headers());
+        return grpc::call::refuse(&id, &grpc::status::of_unauthenticated(why));
     }
     next.run(request).await
 }
@@ -102,11 +138,26 @@ async fn not_found(request: Request) -> Response {
     (StatusCode::NOT_FOUND, "nothing is served here\n").into_response()
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+async fn metrics(
+    State(shared): State<Arc<Shared>>,
+    Extension(connection): Extension<Arc<ConnectionInfo>>,
+    headers: HeaderMap,
+) -> Response {
+    let caller = match shared.auth.authenticate(&headers, &connection) {
+        Ok(caller) => caller,
+        Err(why) => return (StatusCode::UNAUTHORIZED, format!("{why}\n")).into_response(),
+    };
     shared.feed.measure();
     shared.streams.measure();
+    let text = shared.feed.telemetry.render();
+    // Names of sources that the caller may not read do not exist for it.
+    let may_see = |line: &&str| {
+        let source = line.split_once("source=\"").and_then(|(_, rest)| rest.split_once('"'));
+        source.is_none_or(|(source, _)| caller.may_read(source))
+    };
+    let text = if caller.may_read_all() { text } else { text.split_inclusive('\n').filter(may_see).collect() };
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], shared.feed.telemetry.render()).into_response()
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 /// Ready while the watcher's thread looks at the file system as often as it should.

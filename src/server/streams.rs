@@ -7,14 +7,17 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::net::{CloseReason, ConnectionInfo, Connections, Peer};
+use super::{
+    auth::{Auth, Caller},
+    net::{CloseReason, ConnectionInfo, Connections, Peer},
+};
 use crate::{
     feed::subscription::Progress,
     limits::{DEADLINE_GRACE, STREAM_SWEEP_EVERY},
@@ -49,6 +52,9 @@ pub struct Stream {
     pub since: Instant,
     /// When it has to end.
     pub deadline: Option<Instant>,
+    /// Who asked for it.
+    pub caller: Caller,
+    withdrawn: AtomicBool,
     progress: Mutex<Option<Arc<Progress>>>,
     /// Milliseconds from `since` to when a piece was handed on that HTTP has not asked to follow yet, plus one; 0 while
     /// HTTP is asking.
@@ -67,8 +73,11 @@ pub enum Client {
 }
 
 impl Client {
-    /// Whom a peer without a name is counted for.
-    pub fn of_peer(peer: &Peer) -> Self {
+    /// Whom the streams of a caller are counted for.
+    pub fn of(caller: &Caller, peer: &Peer) -> Self {
+        if let Some(name) = caller.name() {
+            return Self::Named(name.to_string());
+        }
         match peer {
             Peer::Tcp(address) if !peer.is_local() => Self::Address(address.ip()),
             Peer::Tcp(_) | Peer::Unix { .. } => Self::Local,
@@ -125,6 +134,12 @@ impl Streams {
         lock(&self.open).values().cloned().collect()
     }
 
+    /// Ends the streams whose callers `auth` would not let in any more; they notice when they are woken.
+    pub fn withdraw(&self, auth: &Auth) -> usize {
+        let withdrawn = self.list().into_iter().filter(|stream| !auth.still_valid(&stream.caller));
+        withdrawn.map(|stream| stream.withdrawn.store(true, Ordering::Release)).count()
+    }
+
     /// Brings the largest lag into its gauge.
     pub fn measure(&self) {
         let lag = self.list().iter().map(|stream| stream.lag()).max().unwrap_or(0);
@@ -157,9 +172,26 @@ impl Stream {
         client: Client,
         connection: Arc<ConnectionInfo>,
         deadline: Option<Instant>,
+        caller: Caller,
     ) -> Self {
-        let (progress, handed) = (Mutex::default(), AtomicU64::new(0));
-        Self { request_id, method, transport, client, connection, since: Instant::now(), deadline, progress, handed }
+        Self {
+            request_id,
+            method,
+            transport,
+            client,
+            connection,
+            since: Instant::now(),
+            deadline,
+            caller,
+            withdrawn: AtomicBool::new(false),
+            progress: Mutex::default(),
+            handed: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the credential that let its caller in is not accepted any more.
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Acquire)
     }
 
     /// Says what it hands on, once that is known.

@@ -63,6 +63,14 @@ impl Caller {
         self.allowed.contains(source)
     }
 
+    /// The patterns of the sources that it may read, as they were written; `None` where it may read every one.
+    pub fn patterns(&self) -> Option<&[String]> {
+        match &self.allowed {
+            Allowed::All => None,
+            Allowed::Matching { patterns, .. } => Some(patterns),
+        }
+    }
+
     /// Whether it may read every source, also those that are yet to come.
     pub fn may_read_all(&self) -> bool {
         matches!(self.allowed, Allowed::All)

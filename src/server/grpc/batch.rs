@@ -17,7 +17,10 @@ use prost::Message as _;
 use tokio::time::Sleep;
 use tonic::Status;
 
-use super::body::{status_of, trailers};
+use super::{
+    body::{status_of, trailers},
+    status,
+};
 use crate::{
     entry::{
         Nanos,
@@ -247,7 +250,12 @@ impl Body for BatchBody {
                 return Poll::Ready(Some(Ok(this.end(&status))));
             }
             let opening = this.state == State::Opening;
-            let Poll::Ready(batch) = this.poll_batch(context) else { return Poll::Pending };
+            // The batch first: it leaves the waker that a withdrawal wakes.
+            let poll = this.poll_batch(context);
+            if this.registered.stream.is_withdrawn() {
+                return Poll::Ready(Some(Ok(this.end(&status::withdrawn()))));
+            }
+            let Poll::Ready(batch) = poll else { return Poll::Pending };
             let ended = this.state.clone();
             if opening {
                 this.state = State::Opening;

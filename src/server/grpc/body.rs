@@ -16,7 +16,7 @@ use http_body::{Body, Frame};
 use tokio::time::Sleep;
 use tonic::{Status, metadata::BinaryMetadataValue};
 
-use super::call;
+use super::{call, status};
 use crate::{
     entry::Nanos,
     feed::subscription::{End, Piece, Subscription},
@@ -63,7 +63,12 @@ impl Body for StreamBody {
         {
             return Poll::Ready(Some(Ok(this.end(&Status::deadline_exceeded("the deadline of the call has passed")))));
         }
-        let frame = match ready!(poll_past_events(&mut this.subscription, context)) {
+        // The piece first: it leaves the waker that a withdrawal wakes.
+        let poll = poll_past_events(&mut this.subscription, context);
+        if this.registered.stream.is_withdrawn() {
+            return Poll::Ready(Some(Ok(this.end(&status::withdrawn()))));
+        }
+        let frame = match ready!(poll) {
             Piece::Entries(_, segment) => {
                 let transport = this.registered.stream.transport;
                 let sent = this.telemetry.entries_sent.get_or_create(&TransportLabel { transport });

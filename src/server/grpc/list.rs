@@ -24,8 +24,12 @@ type Key = (String, PathBuf);
 ///
 /// # Errors
 /// NOT_FOUND when an element of `sources` matches none, INVALID_ARGUMENT for what is no glob or no page's token.
-pub fn list(catalogue: &Catalogue, request: &v1::ListSourcesRequest) -> Result<v1::ListSourcesResponse, Status> {
-    let selection = Selection::new(&request.sources, &[], None).map_err(|error| status::of_selection(&error))?;
+pub fn list(
+    catalogue: &Catalogue,
+    request: &v1::ListSourcesRequest,
+    allowed: Option<&[String]>,
+) -> Result<v1::ListSourcesResponse, Status> {
+    let selection = Selection::new(&request.sources, &[], allowed).map_err(|error| status::of_selection(&error))?;
     let names = catalogue.sources().iter().map(|source| source.name.as_str());
     if let Some(index) = selection.first_unmatched(names) {
         let error = crate::feed::open::OpenError::NoSuchSource(index);

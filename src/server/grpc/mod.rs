@@ -56,7 +56,9 @@ async fn compat_call(
         "/LogService/StreamLogs" => (Rpc::StreamLogs, "/LogService/StreamLogs"),
         path => return unknown_method(request.headers(), path),
     };
-    let read = |message: compat::LogRequest| plain(request::of_compat(rpc, message, None), Vec::new());
+    let read = |message: compat::LogRequest, allowed: Allowed<'_>| {
+        plain(request::of_compat(rpc, message, allowed), Vec::new())
+    };
     stream(method, shared, connection, request, read).await
 }
 
@@ -69,24 +71,27 @@ async fn v1_call(
         "/logtap.v1.LogService/GetLogs" => (Rpc::GetLogs, "/logtap.v1.LogService/GetLogs"),
         "/logtap.v1.LogService/StreamLogs" => (Rpc::StreamLogs, "/logtap.v1.LogService/StreamLogs"),
         "/logtap.v1.LogService/StreamBatches" => return stream_batches(shared, connection, request).await,
-        "/logtap.v1.LogService/ListSources" => return list_sources(&shared, request).await,
+        "/logtap.v1.LogService/ListSources" => return list_sources(&shared, &connection, request).await,
         path => return unknown_method(request.headers(), path),
     };
-    let read = |message: v1::LogRequest| {
+    let read = |message: v1::LogRequest, allowed: Allowed<'_>| {
         let sources = message.sources.clone();
-        plain(request::of_v1(rpc, message, None), sources)
+        plain(request::of_v1(rpc, message, allowed), sources)
     };
     stream(method, shared, connection, request, read).await
 }
 
 async fn stream_batches(shared: Arc<Shared>, connection: Arc<ConnectionInfo>, request: Request) -> Response<Body> {
-    let read = |message: v1::StreamBatchesRequest| {
+    let read = |message: v1::StreamBatchesRequest, allowed: Allowed<'_>| {
         let sources = message.request.as_ref().map(|request| request.sources.clone()).unwrap_or_default();
-        let (request, bytes_max) = request::of_batches(message, None)?;
+        let (request, bytes_max) = request::of_batches(message, allowed)?;
         Ok(Asked { request, sources, bytes_max: Some(bytes_max) })
     };
     stream("/logtap.v1.LogService/StreamBatches", shared, connection, request, read).await
 }
+
+/// Patterns of the sources that a caller may read; `None`: every one.
+type Allowed<'a> = Option<&'a [String]>;
 
 /// What a call asks for.
 struct Asked {
@@ -101,12 +106,16 @@ fn plain(request: Result<open::Request, Status>, sources: Vec<String>) -> Result
     Ok(Asked { request: request?, sources, bytes_max: None })
 }
 
-async fn list_sources(shared: &Shared, request: Request) -> Response<Body> {
+async fn list_sources(shared: &Shared, connection: &ConnectionInfo, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let id = call::request_id(&parts.headers);
     let answer = async {
+        let caller = shared.auth.authenticate(&parts.headers, connection).map_err(status::of_unauthenticated)?;
         let message: v1::ListSourcesRequest = call::read_request(body).await?;
-        list::list(&shared.feed.catalogue, &message)
+        let (catalogue, patterns) = (shared.feed.catalogue.clone(), caller.patterns().map(<[String]>::to_vec));
+        // It asks the file system about each file.
+        let listing = tokio::task::spawn_blocking(move || list::list(&catalogue, &message, patterns.as_deref()));
+        listing.await.map_err(|error| Status::internal(error.to_string()))?
     };
     match answer.await {
         Ok(answer) => call::unary(&id, &answer),
@@ -120,7 +129,7 @@ async fn stream<M: Message + Default>(
     shared: Arc<Shared>,
     connection: Arc<ConnectionInfo>,
     request: Request,
-    read: impl FnOnce(M) -> Result<Asked, Status>,
+    read: impl FnOnce(M, Allowed<'_>) -> Result<Asked, Status>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let id = call::request_id(&parts.headers);
@@ -145,14 +154,15 @@ async fn open_stream<M: Message + Default>(
     headers: &HeaderMap,
     id: &str,
     body: Body,
-    read: impl FnOnce(M) -> Result<Asked, Status>,
+    read: impl FnOnce(M, Allowed<'_>) -> Result<Asked, Status>,
 ) -> Result<(Body, Extent), Status> {
     let deadline = call::deadline(headers, Instant::now())?;
     if shared.feed.is_draining() {
         return Err(body::status_of(&crate::feed::subscription::End::Draining));
     }
-    let client = Client::of_peer(&connection.peer);
-    let stream = Stream::new(id.to_owned(), method, Transport::Grpc, client, connection, deadline);
+    let caller = shared.auth.authenticate(headers, &connection).map_err(status::of_unauthenticated)?;
+    let client = Client::of(&caller, &connection.peer);
+    let stream = Stream::new(id.to_owned(), method, Transport::Grpc, client, connection, deadline, caller);
     // A place first: what follows may cost something.
     let registered = shared.streams.enter(stream).map_err(|full| {
         let status = status::of_full(full);
@@ -160,7 +170,8 @@ async fn open_stream<M: Message + Default>(
         status
     })?;
     let opening = async {
-        let Asked { request, sources, bytes_max } = read(call::read_request(body).await?)?;
+        let Asked { request, sources, bytes_max } =
+            read(call::read_request(body).await?, registered.stream.caller.patterns())?;
         let opened = open::open(&shared.feed, request).await.map_err(|error| status::of_open(&error, &sources));
         opened.map(|(subscription, extent)| (subscription, extent, bytes_max))
     };

@@ -9,7 +9,7 @@ use crate::{
     entry::cursor::CursorError,
     feed::open::{OpenError, SelectionError},
     filter::FilterError,
-    server::streams::Full,
+    server::{auth::Unauthenticated, streams::Full},
 };
 
 /// The domain of `ErrorInfo`.
@@ -67,6 +67,16 @@ pub fn of_open(error: &OpenError, sources: &[String]) -> Status {
         }
         OpenError::Internal(why) => Status::internal(why.clone()),
     }
+}
+
+/// A credential that is missing or not accepted.
+pub fn of_unauthenticated(why: Unauthenticated) -> Status {
+    Status::unauthenticated(why.to_string())
+}
+
+/// A credential that was accepted when the stream began and is not any more.
+pub fn withdrawn() -> Status {
+    Status::unauthenticated("the credential has been withdrawn")
 }
 
 /// No place for another stream.
