@@ -380,7 +380,7 @@ impl<'l> Prefix<'l> {
             // `Connection from …` is prose; but a name may be followed by a separator, a host by a program.
             (before, word)
                 if kind == Before::Word
-                    && (word[0].is_ascii_uppercase() || begins_prose(word))
+                    && (word.first().is_some_and(u8::is_ascii_uppercase) || begins_prose(word))
                     && !matches!(rest.get(len + 1), Some(b'-' | b'|' | b'[' | b':'))
                     && !(before == Before::Time && next_is_tag(&rest[len..])) =>
             {
