@@ -427,7 +427,14 @@ impl Subscription {
         let Some((file, until)) = self.members[index].hold else { return false };
         let before = self.members.iter().find(|member| member.file.id == file);
         // A predecessor whose content began anew, or that this subscription does not read, holds nothing back.
-        let held = before.is_some_and(|before| !before.is_lost && before.at() < until && before.known.head >= until);
+        let held = before.is_some_and(|before| {
+            // Not what was known when it was last looked at: that may have been before its last lines were written.
+            let published = before.file.published();
+            !before.is_lost
+                && before.at() < until
+                && published.generation == before.generation
+                && published.head >= until
+        });
         if !held {
             self.members[index].hold = None;
         }
