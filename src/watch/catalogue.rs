@@ -30,6 +30,8 @@ pub struct Catalogue {
     known: Mutex<Known>,
     /// Every path whose events concern a file: its own, and every hop of a symbolic link.
     routes: Mutex<HashMap<PathBuf, Arc<LogFile>>>,
+    /// Every hop of symbolic links that lead nowhere yet, and the link that a source claims.
+    detours: Mutex<HashMap<PathBuf, PathBuf>>,
     dirs: Mutex<BTreeSet<PathBuf>>,
     /// Directories that events do not cover, and why.
     uncovered: Mutex<HashMap<PathBuf, String>>,
@@ -53,6 +55,7 @@ impl Catalogue {
             sources,
             known: Mutex::new(Known::default()),
             routes: Mutex::default(),
+            detours: Mutex::default(),
             dirs: Mutex::default(),
             uncovered: Mutex::default(),
             interests: Mutex::default(),
@@ -95,6 +98,11 @@ impl Catalogue {
     /// The file that events at `path` concern.
     pub fn route(&self, path: &Path) -> Option<Arc<LogFile>> {
         lock(&self.routes).get(path).cloned()
+    }
+
+    /// The path of a source that leads over `path`, but to no file yet.
+    pub fn detour(&self, path: &Path) -> Option<PathBuf> {
+        lock(&self.detours).get(path).cloned()
     }
 
     /// Whether something that is no file yet is known at `path`.
@@ -264,6 +272,10 @@ impl Catalogue {
             routes.extend(route.into_iter().map(|path| (path, file.clone())));
         }
         *lock(&self.routes) = routes;
+        let troubled: Vec<PathBuf> = lock(&self.known).troubles().keys().cloned().collect();
+        let detours =
+            troubled.into_iter().flat_map(|path| pattern::hops(&path).into_iter().map(move |hop| (hop, path.clone())));
+        *lock(&self.detours) = detours.collect();
     }
 
     /// Why events do not tell of every change of the file that these paths lead to, if so.

@@ -309,6 +309,8 @@ fn hint(catalogue: &Catalogue, hints: &Hints, event: notify::Result<Event>) {
             hints.rescan();
         } else if file.is_some() || catalogue.claims(&path) {
             hints.rename(path);
+        } else if let Some(link) = catalogue.detour(&path) {
+            hints.rename(link);
         }
     }
 }
