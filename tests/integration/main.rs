@@ -1,0 +1,10 @@
+//! The whole of it: the real program and generated clients, and the feed by itself.
+
+mod calls;
+mod exact;
+mod follow;
+mod identical;
+mod life;
+mod many;
+mod refusals;
+mod support;
