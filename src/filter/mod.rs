@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(filter("", &[r"(?:\w{50}){200}"], &[]).expect_err("large").field(), "include[0]");
         assert!(matches!(filter("", &["x"; PATTERN_COUNT_MAX + 1], &[]), Err(FilterError::Patterns(_))));
         assert!(filter("", &["x"; PATTERN_COUNT_MAX], &[]).is_ok());
-        let half = [r"\w{60}"; 32];
+        let half = [r"[a-z]{3000}"; 32];
         assert!(matches!(filter("", &half, &[]), Err(FilterError::Patterns(_))), "too large only together");
     }
 

@@ -76,7 +76,11 @@ impl Pattern {
             steps.push(match part {
                 "**" => Step::AnyDepth,
                 part if is_literal(part) => Step::Literal(part.into()),
-                part => Step::Matching(compile(part)?.compile_matcher()),
+                part => match compile(part) {
+                    Ok(glob) => Step::Matching(glob.compile_matcher()),
+                    Err(PatternError::Syntax(_, why)) => return Err(PatternError::Syntax(text.to_owned(), why)),
+                    Err(error @ PatternError::Relative(_)) => return Err(error),
+                },
             });
         }
         Ok(Self { text: text.to_owned(), steps, whole: compile(text)?.compile_matcher() })
