@@ -8,7 +8,7 @@ import { Histogram } from "./histogram.js";
 import { fillHelp, listen } from "./keys.js";
 import { ERROR_MIN } from "./levels.js";
 import { List } from "./list.js";
-import { EVERYTHING, localFilter } from "./selection.js";
+import { EVERYTHING, localFilter, requestOf } from "./selection.js";
 import { Session } from "./session.js";
 import { REFRESH_MS, SourceTree } from "./sources.js";
 import { Status } from "./status.js";
@@ -181,13 +181,18 @@ async function change(patch) {
   // Whoever has chosen a line and widens the selection wants to see what was around it.
   const wanted = state.selection;
   const point = list.selected !== null && !list.following ? await pointOfRow(list.selected) : null;
-  if (state.selection !== wanted) return;
-  if (point) go({ selection: wanted, at: point }, "replaceState");
-  else begin();
+  if (state.selection === wanted) go({ selection: wanted, at: point }, "replaceState");
 }
 
+/** The point of a row in its file, if the selection shows it; otherwise nothing stands around it there. */
 async function pointOfRow(row) {
   if (!store.has(row) || store.isNotice(row)) return null;
+  const { since, until } = requestOf(state.selection);
+  const at = store.at(row);
+  const filter = localFilter(state.selection);
+  const inside = filter.row(store, at) && (filter.text === null || filter.text(store.text(row)));
+  const seconds = store.time[at] / 1000;
+  if (!inside || (since && seconds < since.seconds) || (until && seconds > until.seconds)) return null;
   try {
     return pointOf(await session.resolve(row, AbortSignal.timeout(3_000)));
   } catch {

@@ -395,7 +395,7 @@ export class Session {
     this.live = LIVE.CONNECTING;
     this.events.changed();
     const { signal } = this.abort;
-    const until = nanos === null ? this.request.until : timestampOfNanos(nanos + 1n);
+    const until = nanos === null ? this.request.until : earlier(this.request.until, timestampOfNanos(nanos + 1n));
     const page = await this.collect({ ...this.request, until, end: cursor, tail: 500 }, signal);
     if (signal.aborted) return;
     this.fresh = false;
@@ -463,4 +463,9 @@ export class Session {
     const page = await this.collect(request, signal);
     return page.chunks.flatMap((chunk) => Array.from({ length: chunk.count }, (_, i) => chunk.entry(i)));
   }
+}
+
+function earlier(a, b) {
+  if (!a) return b;
+  return a.seconds < b.seconds || (a.seconds === b.seconds && a.nanos < b.nanos) ? a : b;
 }

@@ -19,12 +19,30 @@ export class Status {
     Object.assign(this, { session, store, view, list, transport });
     this.rate = 0;
     this.counted = { at: performance.now(), lines: 0 };
+    // The newest row when the reader stopped following, and how many have come since.
     this.pausedAt = null;
+    this.fresh = 0;
+    this.epoch = null;
+    this.attached = true;
   }
 
   /** Remembers where the reader stopped following. */
   followed(following) {
     this.pausedAt = following ? null : this.store.tail - 1;
+    this.fresh = 0;
+  }
+
+  /** Lines that came since, also those that were only counted because the window was full. */
+  countFresh() {
+    const { session, store, view } = this;
+    if (this.epoch !== store.epoch || (session.attached && !this.attached)) {
+      this.pausedAt = store.tail - 1;
+      this.fresh = 0;
+    }
+    this.epoch = store.epoch;
+    this.attached = session.attached;
+    if (session.attached) this.fresh = this.pausedAt === null ? 0 : view.newerThan(this.pausedAt);
+    return session.attached ? this.fresh : this.fresh + session.uncounted;
   }
 
   update(selection) {
@@ -62,7 +80,7 @@ export class Status {
     const pill = byId("pill");
     pill.hidden = (list.following && session.attached) || (view.length === 0 && session.attached);
     if (pill.hidden) return;
-    const fresh = session.attached ? (this.pausedAt === null ? 0 : view.newerThan(this.pausedAt)) : session.uncounted;
+    const fresh = this.countFresh();
     setText(pill, fresh > 0 ? `↓ ${plural(fresh, "new line")}` : "↓ Latest");
   }
 
