@@ -15,7 +15,17 @@ export function random(seed) {
   };
 }
 
-const PATHS = ["/", "/cart", "/api/v2/orders", "/api/v2/orders/48213", "/api/v2/search?q=oak+desk", "/static/app.93f1.js", "/checkout", "/healthz", "/api/v2/stock/771"];
+const PATHS = [
+  "/",
+  "/cart",
+  "/api/v2/orders",
+  "/api/v2/orders/48213",
+  "/api/v2/search?q=oak+desk",
+  "/static/app.93f1.js",
+  "/checkout",
+  "/healthz",
+  "/api/v2/stock/771",
+];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const TRACE = [
   "java.sql.SQLTransientConnectionException: pool-orders: connection is not available, request timed out after 30000 ms",
@@ -37,27 +47,79 @@ export function linesAt(ms, next, trouble) {
   const clf = `${String(date.getUTCDate()).padStart(2, "0")}/${MONTHS[date.getUTCMonth()]}/${date.getUTCFullYear()}:${iso.slice(11, 19)} +0000`;
   const kind = next();
   if (kind < 0.42) {
-    const status = next() < (trouble ? 0.25 : 0.012) ? pick([502, 503, 500]) : next() < 0.05 ? pick([404, 403]) : pick([200, 200, 200, 200, 304, 201]);
-    return [["nginx.log", `10.4.${number(0, 9)}.${number(2, 250)} - - [${clf}] "${pick(["GET", "GET", "GET", "POST"])} ${pick(PATHS)} HTTP/2.0" ${status} ${number(180, 48000)} "-" "Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0" rt=${(next() * (trouble ? 9 : 0.3)).toFixed(3)}`]];
+    const status =
+      next() < (trouble ? 0.25 : 0.012)
+        ? pick([502, 503, 500])
+        : next() < 0.05
+          ? pick([404, 403])
+          : pick([200, 200, 200, 200, 304, 201]);
+    return [
+      [
+        "nginx.log",
+        `10.4.${number(0, 9)}.${number(2, 250)} - - [${clf}] "${pick(["GET", "GET", "GET", "POST"])} ${pick(PATHS)} HTTP/2.0" ${status} ${number(180, 48000)} "-" "Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0" rt=${(next() * (trouble ? 9 : 0.3)).toFixed(3)}`,
+      ],
+    ];
   }
   if (kind < 0.75) return orders(ms, iso, next, pick, number, trouble);
   if (kind < 0.88) {
     const spid = number(3000, 3040);
-    if (trouble && next() < 0.4) return [["postgres.log", `${iso.slice(0, 23).replace("T", " ")} UTC [${spid}] FATAL:  sorry, too many clients already`]];
-    return [["postgres.log", `${iso.slice(0, 23).replace("T", " ")} UTC [${spid}] ${pick(["LOG:  checkpoint complete: wrote 812 buffers (5.0%)", "LOG:  duration: 3.412 ms  statement: SELECT id, total FROM orders WHERE customer = $1", "WARNING:  there is already a transaction in progress"])}`]];
+    if (trouble && next() < 0.4)
+      return [
+        ["postgres.log", `${iso.slice(0, 23).replace("T", " ")} UTC [${spid}] FATAL:  sorry, too many clients already`],
+      ];
+    return [
+      [
+        "postgres.log",
+        `${iso.slice(0, 23).replace("T", " ")} UTC [${spid}] ${pick(["LOG:  checkpoint complete: wrote 812 buffers (5.0%)", "LOG:  duration: 3.412 ms  statement: SELECT id, total FROM orders WHERE customer = $1", "WARNING:  there is already a transaction in progress"])}`,
+      ],
+    ];
   }
-  const [color, word] = next() < (trouble ? 0.3 : 0.04) ? ["31", "ERROR"] : next() < 0.12 ? ["33", " WARN"] : next() < 0.4 ? ["34", "DEBUG"] : ["32", " INFO"];
-  const text = { ERROR: "job failed, will retry \u001b[2mattempt=3 queue=mail\u001b[0m", " WARN": "queue is growing \u001b[2mdepth=1840 oldest=42s\u001b[0m", DEBUG: "lease renewed \u001b[2mworker=w-07\u001b[0m", " INFO": "job done \u001b[2mkind=invoice took=182ms\u001b[0m" }[word];
-  return [["worker.log", `\u001b[2m${iso}\u001b[0m \u001b[${color}m${word}\u001b[0m \u001b[1mworker::pool\u001b[0m: ${text}`]];
+  const [color, word] =
+    next() < (trouble ? 0.3 : 0.04)
+      ? ["31", "ERROR"]
+      : next() < 0.12
+        ? ["33", " WARN"]
+        : next() < 0.4
+          ? ["34", "DEBUG"]
+          : ["32", " INFO"];
+  const text = {
+    ERROR: "job failed, will retry \u001b[2mattempt=3 queue=mail\u001b[0m",
+    " WARN": "queue is growing \u001b[2mdepth=1840 oldest=42s\u001b[0m",
+    DEBUG: "lease renewed \u001b[2mworker=w-07\u001b[0m",
+    " INFO": "job done \u001b[2mkind=invoice took=182ms\u001b[0m",
+  }[word];
+  return [
+    ["worker.log", `\u001b[2m${iso}\u001b[0m \u001b[${color}m${word}\u001b[0m \u001b[1mworker::pool\u001b[0m: ${text}`],
+  ];
 }
 
 function orders(ms, iso, next, pick, number, trouble) {
-  if (next() < (trouble ? 0.22 : 0.006)) return [["orders.log", `${iso} ERROR [http-exec-${number(1, 24)}] s.o.Checkout - order ${number(48000, 49000)} could not be saved`], ...TRACE.map((line) => ["orders.log", line])];
+  if (next() < (trouble ? 0.22 : 0.006))
+    return [
+      [
+        "orders.log",
+        `${iso} ERROR [http-exec-${number(1, 24)}] s.o.Checkout - order ${number(48000, 49000)} could not be saved`,
+      ],
+      ...TRACE.map((line) => ["orders.log", line]),
+    ];
   if (next() < 0.3) {
-    const json = { time: iso, level: next() < 0.08 ? "warn" : "info", msg: pick(["order placed", "payment captured", "stock reserved"]), order: number(48000, 49000), customer: { id: number(100, 999), country: pick(["DE", "FR", "PL", "NO"]) }, total: Number((next() * 400).toFixed(2)), trace: number(1e9, 9e9).toString(16) };
+    const json = {
+      time: iso,
+      level: next() < 0.08 ? "warn" : "info",
+      msg: pick(["order placed", "payment captured", "stock reserved"]),
+      order: number(48000, 49000),
+      customer: { id: number(100, 999), country: pick(["DE", "FR", "PL", "NO"]) },
+      total: Number((next() * 400).toFixed(2)),
+      trace: number(1e9, 9e9).toString(16),
+    };
     return [["payments.log", JSON.stringify(json)]];
   }
-  return [["orders.log", `${iso} ${pick(["INFO ", "INFO ", "INFO ", "DEBUG", "DEBUG", "WARN "])} [http-exec-${number(1, 24)}] s.o.${pick(["Cart", "Checkout", "Stock", "Session"])} - ${pick(["reserved 2 of item 771 for order", "session refreshed for customer", "cart merged after login for customer", "price rules evaluated for order"])} ${number(48000, 49000)}`]];
+  return [
+    [
+      "orders.log",
+      `${iso} ${pick(["INFO ", "INFO ", "INFO ", "DEBUG", "DEBUG", "WARN "])} [http-exec-${number(1, 24)}] s.o.${pick(["Cart", "Checkout", "Stock", "Session"])} - ${pick(["reserved 2 of item 771 for order", "session refreshed for customer", "cart merged after login for customer", "price rules evaluated for order"])} ${number(48000, 49000)}`,
+    ],
+  ];
 }
 
 /** Writes `count` moments that end at `until`, about one every `step` milliseconds, busier and quieter, with some trouble. */
@@ -65,7 +127,10 @@ export function writeDemo(directory, { count, until, step, seed = 7 }) {
   mkdirSync(directory, { recursive: true });
   const next = random(seed);
   const files = new Map();
-  const gaps = Array.from({ length: count }, (_, i) => step / (1 + 0.45 * Math.sin(i / 1_300) + 0.25 * Math.sin(i / 290) + 0.2 * next()));
+  const gaps = Array.from(
+    { length: count },
+    (_, i) => step / (1 + 0.45 * Math.sin(i / 1_300) + 0.25 * Math.sin(i / 290) + 0.2 * next()),
+  );
   let ms = until - gaps.reduce((sum, gap) => sum + gap, 0);
   for (let i = 0; i < count; i += 1) {
     ms += gaps[i];

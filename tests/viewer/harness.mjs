@@ -3,6 +3,7 @@
 // With LOGTAP_BIN=/path/to/logtap the server is the daemon itself; without, it is fake-server.mjs. Chromium is taken from
 // LOGTAP_CHROMIUM, or /usr/bin/chromium.
 
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -43,24 +44,35 @@ export class Host {
     this.token = token;
     const listen = ["--listen", `127.0.0.1:${this.port}`];
     const [command, args] = isReal
-      ? [process.env.LOGTAP_BIN, token ? ["serve", "-c", this.config(), ...listen] : ["serve", ...this.files(), ...listen]]
+      ? [
+          process.env.LOGTAP_BIN,
+          token ? ["serve", "-c", this.config(), ...listen] : ["serve", ...this.files(), ...listen],
+        ]
       : [process.execPath, [FAKE, this.directory, ...listen, ...(token ? ["--token", token] : [])]];
     this.process = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
     this.output = "";
     for (const stream of [this.process.stdout, this.process.stderr]) stream.on("data", (data) => (this.output += data));
     this.ended = new Promise((resolve) => this.process.once("exit", resolve));
-    await eventually(async () => (await fetch(`${this.url}healthz`)).ok, START_MS, () => `the server to answer; it said:\n${this.output}`);
+    await eventually(
+      async () => (await fetch(`${this.url}healthz`)).ok,
+      START_MS,
+      () => `the server to answer; it said:\n${this.output}`,
+    );
   }
 
   files() {
-    return readdirSync(this.directory).filter((name) => name.endsWith(".log")).map((name) => join(this.directory, name));
+    return readdirSync(this.directory)
+      .filter((name) => name.endsWith(".log"))
+      .map((name) => join(this.directory, name));
   }
 
   /** A configuration whose only way in is the token. */
   config() {
     const tokens = join(this.directory, "tokens");
     writeFileSync(tokens, `tester:${createHash("sha256").update(this.token).digest("hex")}\n`, { mode: 0o600 });
-    const sources = this.files().map((path) => `[[source]]\nname = "${path.replace(/^.*\/|\.log$/g, "")}"\npaths = ["${path}"]\n`);
+    const sources = this.files().map(
+      (path) => `[[source]]\nname = "${path.replace(/^.*\/|\.log$/g, "")}"\npaths = ["${path}"]\n`,
+    );
     const path = join(this.directory, "logtap.toml");
     writeFileSync(path, `[auth]\ntokens_file = "${tokens}"\n${sources.join("")}`);
     return path;
@@ -102,7 +114,8 @@ export async function eventually(condition, ms, what) {
     } catch (error) {
       last = error;
     }
-    if (Date.now() > until) throw new Error(`waited ${ms} ms for ${typeof what === "function" ? what() : what}`, { cause: last });
+    if (Date.now() > until)
+      throw new Error(`waited ${ms} ms for ${typeof what === "function" ? what() : what}`, { cause: last });
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -111,7 +124,16 @@ export async function eventually(condition, ms, what) {
 export function launch() {
   return chromium.launch({
     executablePath: process.env.LOGTAP_CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
   });
 }
 
@@ -122,8 +144,18 @@ export async function open(browser, url, { width = 1280, height = 800, scheme = 
   const page = await context.newPage();
   page.problems = [];
   page.on("pageerror", (error) => page.problems.push(String(error.stack ?? error)));
-  page.on("console", (message) => /Content Security Policy|TrustedHTML|Trusted Type/.test(message.text()) && page.problems.push(message.text()));
-  page.on("request", (request) => !request.url().startsWith(new URL("/", url).href) && !request.url().startsWith("data:") && page.problems.push(`asked elsewhere: ${request.url()}`));
+  page.on(
+    "console",
+    (message) =>
+      /Content Security Policy|TrustedHTML|Trusted Type/.test(message.text()) && page.problems.push(message.text()),
+  );
+  page.on(
+    "request",
+    (request) =>
+      !request.url().startsWith(new URL("/", url).href) &&
+      !request.url().startsWith("data:") &&
+      page.problems.push(`asked elsewhere: ${request.url()}`),
+  );
   if (before) await before(page);
   await page.goto(url);
   return page;
@@ -131,12 +163,19 @@ export async function open(browser, url, { width = 1280, height = 800, scheme = 
 
 /** Waits for the list to show a text. */
 export function seen(page, text, timeout = 10_000) {
-  return page.waitForFunction((wanted) => [...document.querySelectorAll(".row:not([hidden]) .text")].some((row) => row.textContent.includes(wanted)), text, { timeout });
+  return page.waitForFunction(
+    (wanted) =>
+      [...document.querySelectorAll(".row:not([hidden]) .text")].some((row) => row.textContent.includes(wanted)),
+    text,
+    { timeout },
+  );
 }
 
 /** Waits for the state of the stream, as the status line says it. */
 export function state(page, text, timeout = 15_000) {
-  return page.waitForFunction((wanted) => document.querySelector("#status-text").textContent === wanted, text, { timeout });
+  return page.waitForFunction((wanted) => document.querySelector("#status-text").textContent === wanted, text, {
+    timeout,
+  });
 }
 
 /** Texts of all rows in order, read by scrolling through the list from its first loaded row to its last. */
@@ -149,7 +188,11 @@ export function allRows(page) {
     list.scrollTop = 0;
     for (;;) {
       await frame();
-      for (const row of list.querySelectorAll(".row:not([hidden])")) rows.set(Number(row.ariaPosInSet), { text: row.querySelector(".text").textContent, notice: row.classList.contains("notice") });
+      for (const row of list.querySelectorAll(".row:not([hidden])"))
+        rows.set(Number(row.ariaPosInSet), {
+          text: row.querySelector(".text").textContent,
+          notice: row.classList.contains("notice"),
+        });
       const before = list.scrollTop;
       list.scrollTop += list.clientHeight - 60;
       if (list.scrollTop === before) break;
@@ -169,6 +212,24 @@ export function toTheBeginning(page) {
   return page.waitForFunction(scroll, null, { polling: 50, timeout: 30_000 });
 }
 
+/** Runs with a host that has these logs, and closes it whatever happens. */
+export async function withHost(files, body, options = {}) {
+  const host = new Host();
+  try {
+    for (const [name, text] of Object.entries(files)) host.append(name, text);
+    await host.start(options);
+    await body(host);
+  } finally {
+    await host.close();
+  }
+}
+
+/** Closes a page that must not have had problems. */
+export async function closed(page) {
+  assert.deepEqual(page.problems, []);
+  await page.context().close();
+}
+
 /** A line of a test log: a time, a level, a number to count by. */
 export function line(number, level = "INFO", text = "something happened") {
   return `${new Date(Date.UTC(2026, 0, 1) + number).toISOString()} ${level} line ${String(number).padStart(7, "0")} ${text}\n`;
@@ -177,7 +238,8 @@ export function line(number, level = "INFO", text = "something happened") {
 /** Lines `[from, to)`, every `errorEvery`-th an error. */
 export function lines(from, to, errorEvery = 50) {
   const out = [];
-  for (let number = from; number < to; number += 1) out.push(number % errorEvery === 0 ? line(number, "ERROR", "it failed") : line(number));
+  for (let number = from; number < to; number += 1)
+    out.push(number % errorEvery === 0 ? line(number, "ERROR", "it failed") : line(number));
   return out.join("");
 }
 

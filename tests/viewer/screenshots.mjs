@@ -35,7 +35,9 @@ const PICTURES = [
     act: async (page) => {
       await state(page, "Live");
       await page.click("#errors");
-      await page.waitForFunction(() => [...document.querySelectorAll(".row:not([hidden])")].every((row) => /l-(error|fatal)/.test(row.className)));
+      await page.waitForFunction(() =>
+        [...document.querySelectorAll(".row:not([hidden])")].every((row) => /l-(error|fatal)/.test(row.className)),
+      );
       await page.locator(".row:not([hidden])", { hasText: "could not be saved" }).last().click();
       await page.keyboard.press("Enter");
       await page.keyboard.press("x");

@@ -34,7 +34,14 @@ describe("wire", () => {
   });
 
   test("a_message_cut_anywhere_is_an_error_or_a_shorter_message_never_more", () => {
-    const whole = encodeLogRequest({ level: "error", sources: ["a", "b"], tail: 7, include: ["x{2}"], where: [["k", "v"]], end: bytes(1, 2, 3) });
+    const whole = encodeLogRequest({
+      level: "error",
+      sources: ["a", "b"],
+      tail: 7,
+      include: ["x{2}"],
+      where: [["k", "v"]],
+      end: bytes(1, 2, 3),
+    });
     for (let length = 0; length < whole.length; length += 1) {
       const reader = new Reader(whole.slice(0, length));
       try {
@@ -54,35 +61,77 @@ describe("wire", () => {
       if (rest < 128n) break;
     }
     const entry = new Writer().string(1, "größe 10").finish();
-    const rest = new Writer().number(3, 17).string(4, "app").string(5, "/var/log/app.log").data(6, bytes(9, 9)).data(7, new Writer().string(1, "k").string(2, "v").finish()).number(9, 8).finish();
-    const message = new Writer().data(1, bytes(...entry, 16, ...stamp, ...rest)).data(3, bytes(7)).data(4, bytes(6)).number(5, 1).finish();
+    const rest = new Writer()
+      .number(3, 17)
+      .string(4, "app")
+      .string(5, "/var/log/app.log")
+      .data(6, bytes(9, 9))
+      .data(7, new Writer().string(1, "k").string(2, "v").finish())
+      .number(9, 8)
+      .finish();
+    const message = new Writer()
+      .data(1, bytes(...entry, 16, ...stamp, ...rest))
+      .data(3, bytes(7))
+      .data(4, bytes(6))
+      .number(5, 1)
+      .finish();
     const batch = decodeStreamBatches(message);
     assert.deepEqual([batch.cursor, batch.start, batch.delta], [bytes(7), bytes(6), true]);
     assert.equal(batch.chunk.count, 1);
     assert.equal(batch.chunk.text(0), "größe 10");
     assert.equal(batch.chunk.severity[0], 17);
     assert.equal(batch.chunk.time[0], 1_795_491_348_311.222);
-    assert.deepEqual(batch.chunk.entry(0), { message: "größe 10", nanos, severity: 17, source: "app", path: "/var/log/app.log", cursor: bytes(9, 9), fields: [["k", "v"]], raw: null, flags: 8 });
+    assert.deepEqual(batch.chunk.entry(0), {
+      message: "größe 10",
+      nanos,
+      severity: 17,
+      source: "app",
+      path: "/var/log/app.log",
+      cursor: bytes(9, 9),
+      fields: [["k", "v"]],
+      raw: null,
+      flags: 8,
+    });
   });
 
   test("json_entries_and_events_read_like_the_binary_ones", () => {
-    const chunk = new JsonChunk([{ message: "m", timestamp: "1795491348311222333", severity: "SEVERITY_WARN", source: "s", path: "/p", cursor: "AQI=", flags: 8 }]);
+    const chunk = new JsonChunk([
+      {
+        message: "m",
+        timestamp: "1795491348311222333",
+        severity: "SEVERITY_WARN",
+        source: "s",
+        path: "/p",
+        cursor: "AQI=",
+        flags: 8,
+      },
+    ]);
     assert.equal(chunk.severity[0], 13);
     assert.deepEqual(chunk.entry(0).cursor, bytes(1, 2));
     assert.equal(chunk.entry(0).nanos, 1_795_491_348_311_222_333n);
-    assert.deepEqual(eventFromJson({ gap: { path: "/p", reason: "GAP_REASON_RESUME_LOST", bytes: "12" } }), { kind: "gap", source: undefined, path: "/p", reason: "resume lost", bytes: 12 });
+    assert.deepEqual(eventFromJson({ gap: { path: "/p", reason: "GAP_REASON_RESUME_LOST", bytes: "12" } }), {
+      kind: "gap",
+      source: undefined,
+      path: "/p",
+      reason: "resume lost",
+      bytes: 12,
+    });
     assert.equal(eventFromJson({}, "caught_up").kind, "caughtUp");
     assert.equal(eventFromJson({ path: "/p", kind: "FILE_CHANGE_KIND_ROTATED" }, "file_change").change, "rotated");
   });
 
   test("cursors_survive_both_alphabets", () => {
     const cursor = bytes(...Array.from({ length: 256 }, (_, i) => i));
-    for (const text of [toBase64(cursor), toBase64Url(cursor), toBase64(cursor).replaceAll("+", " ")]) assert.ok(sameBytes(fromBase64(text), cursor));
+    for (const text of [toBase64(cursor), toBase64Url(cursor), toBase64(cursor).replaceAll("+", " ")])
+      assert.ok(sameBytes(fromBase64(text), cursor));
     assert.doesNotMatch(toBase64Url(cursor), /[+/=]/);
   });
 
   test("a_request_as_json_says_only_what_was_asked", () => {
-    assert.deepEqual(requestToJson({ level: "", sources: [], tail: 0, resume: [bytes(1)], since: { seconds: 0, nanos: 5 } }), { tail: 0, resume: ["AQ=="], since: "1970-01-01T00:00:00.000000005Z" });
+    assert.deepEqual(
+      requestToJson({ level: "", sources: [], tail: 0, resume: [bytes(1)], since: { seconds: 0, nanos: 5 } }),
+      { tail: 0, resume: ["AQ=="], since: "1970-01-01T00:00:00.000000005Z" },
+    );
   });
 
   test("position_resumes_with_the_whole_cursor_and_what_moved_since", () => {
@@ -116,7 +165,10 @@ describe("search", () => {
   });
 
   test("highlights_are_in_order_and_disjoint", () => {
-    assert.deepEqual(highlights(parseSearch("ab bc x"), "abc abx"), [[0, 3], [4, 7]]);
+    assert.deepEqual(highlights(parseSearch("ab bc x"), "abc abx"), [
+      [0, 3],
+      [4, 7],
+    ]);
   });
 
   test("typing_on_narrows_and_deleting_does_not", () => {
@@ -155,7 +207,9 @@ describe("search", () => {
 
 describe("text", () => {
   test("colours_become_runs_and_controls_become_symbols", () => {
-    const { plain, runs } = parseAnsi("a\u001b[1;31mb\u001b[0mc\u001b[38;5;208md\u001b[39m\u001b]8;;http://x\u0007e\u0000\u009b\u202e");
+    const { plain, runs } = parseAnsi(
+      "a\u001b[1;31mb\u001b[0mc\u001b[38;5;208md\u001b[39m\u001b]8;;http://x\u0007e\u0000\u009b\u202e",
+    );
     assert.equal(plain, "abcde\u2400\\u009b\\u202e");
     assert.deepEqual(runs, [
       { start: 1, end: 2, classes: "a-bold", color: "c1", background: "" },
@@ -165,9 +219,28 @@ describe("text", () => {
 
   test("nothing_that_is_left_can_act", () => {
     const next = random(11);
-    const alphabet = ["\u001b", "[", "]", "3", "1", ";", "m", "\u0007", "\u202e", "x", "<b>", "\u009b", "\u0000", "?", "K"];
+    const alphabet = [
+      "\u001b",
+      "[",
+      "]",
+      "3",
+      "1",
+      ";",
+      "m",
+      "\u0007",
+      "\u202e",
+      "x",
+      "<b>",
+      "\u009b",
+      "\u0000",
+      "?",
+      "K",
+    ];
     for (let i = 0; i < 20_000; i += 1) {
-      const text = Array.from({ length: 1 + Math.floor(next() * 20) }, () => alphabet[Math.floor(next() * alphabet.length)]).join("");
+      const text = Array.from(
+        { length: 1 + Math.floor(next() * 20) },
+        () => alphabet[Math.floor(next() * alphabet.length)],
+      ).join("");
       const { plain, runs } = parseAnsi(text);
       assert.doesNotMatch(plain, /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/, JSON.stringify(text));
       for (const { start, end } of runs) assert.ok(start < end && end <= plain.length, JSON.stringify(text));
@@ -202,7 +275,8 @@ describe("text", () => {
 });
 
 describe("rows", () => {
-  const chunkOf = (messages, flags = 0, severity = "SEVERITY_INFO") => new JsonChunk(messages.map((message) => ({ message, timestamp: "1", severity, source: "s", path: "/s", flags })));
+  const chunkOf = (messages, flags = 0, severity = "SEVERITY_INFO") =>
+    new JsonChunk(messages.map((message) => ({ message, timestamp: "1", severity, source: "s", path: "/s", flags })));
   const viewOf = (store) => new View(store, (row) => store.text(row).split("\n"));
   const shown = (store, view) => Array.from({ length: view.length }, (_, i) => store.text(view.row(i)));
 
@@ -237,11 +311,20 @@ describe("rows", () => {
           model.splice(0, model.length, ...model.filter((text) => text.includes(word)));
         }
         while (view.sync(1) || !view.complete);
-        assert.deepEqual(Array.from({ length: store.rows }, (_, i) => store.text(store.head + i)), model, `seed ${seed} step ${step}`);
-        assert.deepEqual(shown(store, view), model.filter((text) => text.includes(word)), `seed ${seed} step ${step} search ${word}`);
+        assert.deepEqual(
+          Array.from({ length: store.rows }, (_, i) => store.text(store.head + i)),
+          model,
+          `seed ${seed} step ${step}`,
+        );
+        assert.deepEqual(
+          shown(store, view),
+          model.filter((text) => text.includes(word)),
+          `seed ${seed} step ${step} search ${word}`,
+        );
         assert.equal(store.lines, model.length);
         assert.equal(store.counts[9], model.length);
-        for (let i = 1; i < store.marks.length; i += 1) assert.ok(store.marks[i - 1].after <= store.marks[i].after, `seed ${seed} step ${step}`);
+        for (let i = 1; i < store.marks.length; i += 1)
+          assert.ok(store.marks[i - 1].after <= store.marks[i].after, `seed ${seed} step ${step}`);
       }
     }
   });
@@ -315,7 +398,14 @@ describe("rows", () => {
   test("a_new_filter_over_100000_rows_takes_milliseconds", () => {
     const store = new Store();
     const view = viewOf(store);
-    for (let i = 0; i < 100; i += 1) store.append(chunkOf(Array.from({ length: 1_000 }, (_, j) => `row ${i} ${j}`), 0, i % 10 === 0 ? "SEVERITY_ERROR" : "SEVERITY_INFO"));
+    for (let i = 0; i < 100; i += 1)
+      store.append(
+        chunkOf(
+          Array.from({ length: 1_000 }, (_, j) => `row ${i} ${j}`),
+          0,
+          i % 10 === 0 ? "SEVERITY_ERROR" : "SEVERITY_INFO",
+        ),
+      );
     while (view.sync(50));
     view.setFilter(localFilter({ ...EVERYTHING, level: "error" }));
     const started = process.cpuUsage();

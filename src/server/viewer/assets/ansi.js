@@ -21,11 +21,28 @@ const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202
 const UNSAFE_ALL = new RegExp(UNSAFE.source, "g");
 // CSI sequences (group 1: the parameters of SGR) and OSC sequences, which set titles and links.
 const SEQUENCE = /\u001b\[([\d;:]*)m|\u001b\[[\d;:?<=>!]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
-const NORMAL = Object.freeze({ classes: "", color: "", background: "", bold: false, dim: false, italic: false, underline: false, inverse: false, strike: false });
+const NORMAL = Object.freeze({
+  classes: "",
+  color: "",
+  background: "",
+  bold: false,
+  dim: false,
+  italic: false,
+  underline: false,
+  inverse: false,
+  strike: false,
+});
 
 function addRun(runs, plain, piece, style) {
   const clean = piece.replace(UNSAFE_ALL, symbolOf);
-  if (clean !== "" && style !== NORMAL) runs.push({ start: plain.length, end: plain.length + clean.length, classes: classesOf(style), color: style.color, background: style.background });
+  if (clean !== "" && style !== NORMAL)
+    runs.push({
+      start: plain.length,
+      end: plain.length + clean.length,
+      classes: classesOf(style),
+      color: style.color,
+      background: style.background,
+    });
   return plain + clean;
 }
 
@@ -73,22 +90,42 @@ function applied(before, parameters) {
 
 /** `5;n` out of 256 colours or `2;r;g;b`. */
 function extendedColor(codes, at) {
-  if (codes[at] === 2) return { color: `rgb(${codes.slice(at + 1, at + 4).map((value) => value & 255).join(" ")})`, used: 4 };
+  if (codes[at] === 2)
+    return {
+      color: `rgb(${codes
+        .slice(at + 1, at + 4)
+        .map((value) => value & 255)
+        .join(" ")})`,
+      used: 4,
+    };
   if (codes[at] !== 5) return { color: "", used: 1 };
   const index = codes[at + 1] & 255;
   if (index < 16) return { color: `c${index}`, used: 2 };
-  if (index >= 232) return { color: `rgb(${Array(3).fill(8 + (index - 232) * 10).join(" ")})`, used: 2 };
+  if (index >= 232)
+    return {
+      color: `rgb(${Array(3)
+        .fill(8 + (index - 232) * 10)
+        .join(" ")})`,
+      used: 2,
+    };
   const level = (part) => (part === 0 ? 0 : 55 + part * 40);
   const cube = index - 16;
-  return { color: `rgb(${level(Math.floor(cube / 36))} ${level(Math.floor(cube / 6) % 6)} ${level(cube % 6)})`, used: 2 };
+  return {
+    color: `rgb(${level(Math.floor(cube / 36))} ${level(Math.floor(cube / 6) % 6)} ${level(cube % 6)})`,
+    used: 2,
+  };
 }
 
 function classesOf(style) {
-  return ["bold", "dim", "italic", "underline", "inverse", "strike"].filter((name) => style[name]).map((name) => `a-${name}`).join(" ");
+  return ["bold", "dim", "italic", "underline", "inverse", "strike"]
+    .filter((name) => style[name])
+    .map((name) => `a-${name}`)
+    .join(" ");
 }
 
 /** A time, and a level word after it, at the beginning of a line: columns of the list say the same. */
-const PREFIX = /^\[?(?:\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d\d:\d\d:\d\d(?:[.,]\d+)?)\]?[ \t]*(?:\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|ERR|CRIT(?:ICAL)?|ALERT|FATAL|EMERG|trace|debug|info|notice|warn(?:ing)?|error|fatal)\]?:?(?=\s|$)[ \t]*)?/;
+const PREFIX =
+  /^\[?(?:\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d\d:\d\d:\d\d(?:[.,]\d+)?)\]?[ \t]*(?:\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|ERR|CRIT(?:ICAL)?|ALERT|FATAL|EMERG|trace|debug|info|notice|warn(?:ing)?|error|fatal)\]?:?(?=\s|$)[ \t]*)?/;
 
 /** Client, user and time of an access log's line: what was asked for comes after it. */
 const ACCESS = /^\S+ \S+ \S+ \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] /;
@@ -101,7 +138,10 @@ export function withoutPrefix({ plain, runs }, cut) {
     const moved = runs.map((run) => ({ ...run, start: Math.max(0, run.start - length), end: run.end - length }));
     return { plain: plain.slice(length), runs: moved.filter(({ end }) => end > 0) };
   }
-  return { plain, runs: runs.length > 0 ? runs : [{ start: 0, end: length, classes: "a-dim", color: "", background: "" }] };
+  return {
+    plain,
+    runs: runs.length > 0 ? runs : [{ start: 0, end: length, classes: "a-dim", color: "", background: "" }],
+  };
 }
 
 /**
@@ -134,7 +174,10 @@ function piece(text, style, marked) {
   const span = document.createElement(marked ? "mark" : "span");
   span.textContent = text;
   if (style) {
-    const named = [style.color && /^c\d/.test(style.color) ? `fg-${style.color}` : "", style.background && /^c\d/.test(style.background) ? `bg-${style.background}` : ""];
+    const named = [
+      style.color && /^c\d/.test(style.color) ? `fg-${style.color}` : "",
+      style.background && /^c\d/.test(style.background) ? `bg-${style.background}` : "",
+    ];
     span.className = [style.classes, ...named].filter(Boolean).join(" ");
     if (style.color && !named[0]) span.style.color = style.color;
     if (style.background && !named[1]) span.style.backgroundColor = style.background;

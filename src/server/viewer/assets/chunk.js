@@ -58,8 +58,15 @@ export class ProtoChunk {
       } else if (field === 9) this.flags[i] = reader.varint();
       else reader.skip();
     }
-    if (last.number < 0 || !this.same(sourceAt, sourceEnd, last.sourceAt, last.sourceEnd) || !this.same(pathAt, pathEnd, last.pathAt, last.pathEnd)) {
-      last.number = originNumber(utf8(this.bytes.subarray(sourceAt, sourceEnd)), utf8(this.bytes.subarray(pathAt, pathEnd)));
+    if (
+      last.number < 0 ||
+      !this.same(sourceAt, sourceEnd, last.sourceAt, last.sourceEnd) ||
+      !this.same(pathAt, pathEnd, last.pathAt, last.pathEnd)
+    ) {
+      last.number = originNumber(
+        utf8(this.bytes.subarray(sourceAt, sourceEnd)),
+        utf8(this.bytes.subarray(pathAt, pathEnd)),
+      );
       Object.assign(last, { sourceAt, sourceEnd, pathAt, pathEnd });
     }
     this.origin[i] = last.number;
@@ -90,7 +97,17 @@ export class ProtoChunk {
 
   /** Everything of one entry. */
   entry(i) {
-    const entry = { message: "", nanos: 0n, severity: 0, source: "", path: "", cursor: null, fields: [], raw: null, flags: 0 };
+    const entry = {
+      message: "",
+      nanos: 0n,
+      severity: 0,
+      source: "",
+      path: "",
+      cursor: null,
+      fields: [],
+      raw: null,
+      flags: 0,
+    };
     const reader = new Reader(this.bytes, this.ranges[2 * i], this.ranges[2 * i + 1]);
     for (let field = reader.next(); field !== 0; field = reader.next()) {
       if (field === 1) entry.message = reader.string();

@@ -5,7 +5,15 @@ import { CHIPS, ERROR_MIN, levelRange, severityOf, SEVERITIES } from "./levels.j
 import { parseTime } from "./time.js";
 
 const TYPING_MS = 160;
-const RANGES = [["", "Newest lines"], ["5m", "Last 5 minutes"], ["15m", "Last 15 minutes"], ["1h", "Last hour"], ["6h", "Last 6 hours"], ["24h", "Last 24 hours"], ["7d", "Last 7 days"]];
+const RANGES = [
+  ["", "Newest lines"],
+  ["5m", "Last 5 minutes"],
+  ["15m", "Last 15 minutes"],
+  ["1h", "Last hour"],
+  ["6h", "Last 6 hours"],
+  ["24h", "Last 24 hours"],
+  ["7d", "Last 7 days"],
+];
 
 export class Controls {
   /** `selection()` is the present one, `onChange(patch)` asks for another. */
@@ -13,7 +21,12 @@ export class Controls {
     Object.assign(this, { selection, onChange, clock });
     this.search = byId("search");
     this.chips = CHIPS.map((chip, index) => this.makeChip(chip, index));
-    this.none = h("span", { className: "chip plain" }, h("span", { className: "chip-name", textContent: "No level" }), h("span", { className: "chip-count" }));
+    this.none = h(
+      "span",
+      { className: "chip plain" },
+      h("span", { className: "chip-name", textContent: "No level" }),
+      h("span", { className: "chip-count" }),
+    );
     byId("chips").append(...this.chips.map(({ element }) => element), this.none);
     this.range = byId("range");
     this.range.append(...RANGES.map(([value, textContent]) => h("option", { value, textContent })));
@@ -40,7 +53,18 @@ export class Controls {
 
   makeChip(chip, index) {
     const count = h("span", { className: "chip-count", textContent: "0" });
-    const element = h("button", { type: "button", className: `chip l-${chip.css}`, "aria-pressed": "false", title: `${chip.label} and above (${index + 1}); with Shift only ${chip.label.toLowerCase()}` }, h("span", { className: "chip-bar" }), h("span", { className: "chip-name", textContent: chip.label }), count);
+    const element = h(
+      "button",
+      {
+        type: "button",
+        className: `chip l-${chip.css}`,
+        "aria-pressed": "false",
+        title: `${chip.label} and above (${index + 1}); with Shift only ${chip.label.toLowerCase()}`,
+      },
+      h("span", { className: "chip-bar" }),
+      h("span", { className: "chip-name", textContent: chip.label }),
+      count,
+    );
     element.addEventListener("click", (event) => this.chooseLevel(index, event.shiftKey));
     return { ...chip, element, count };
   }
@@ -78,7 +102,9 @@ export class Controls {
     const known = until === "" && RANGES.some(([value]) => value === since);
     this.range.querySelector("[data-span]")?.remove();
     if (!known) {
-      const words = [since, until].map((text) => (text ? `${this.clock().day(parseTime(text))} ${this.clock().short(parseTime(text))}` : "…"));
+      const words = [since, until].map((text) =>
+        text ? `${this.clock().day(parseTime(text))} ${this.clock().short(parseTime(text))}` : "…",
+      );
       this.range.append(h("option", { value: since, textContent: words.join(" – "), "data-span": "" }));
       this.range.selectedIndex = this.range.options.length - 1;
     } else this.range.value = since;
@@ -88,13 +114,25 @@ export class Controls {
   showFilters(selection) {
     const chips = [];
     const add = (label, patch) => {
-      const remove = h("button", { type: "button", className: "filter-chip", "aria-label": `Remove the filter ${label}` }, h("span", { textContent: label }), h("span", { className: "x", "aria-hidden": "true", textContent: "×" }));
+      const remove = h(
+        "button",
+        { type: "button", className: "filter-chip", "aria-label": `Remove the filter ${label}` },
+        h("span", { textContent: label }),
+        h("span", { className: "x", "aria-hidden": "true", textContent: "×" }),
+      );
       remove.addEventListener("click", () => this.onChange(patch));
       chips.push(remove);
     };
     for (const pair of selection.where) add(pair, { where: selection.where.filter((each) => each !== pair) });
-    if (selection.paths.length > 0) add(selection.paths.length === 1 ? selection.paths[0] : `${selection.paths.length} files`, { paths: [], sources: [] });
-    else if (selection.sources.length > 0) add(selection.sources.length === 1 ? selection.sources[0] : `${selection.sources.length} sources`, { sources: [] });
+    if (selection.paths.length > 0)
+      add(selection.paths.length === 1 ? selection.paths[0] : `${selection.paths.length} files`, {
+        paths: [],
+        sources: [],
+      });
+    else if (selection.sources.length > 0)
+      add(selection.sources.length === 1 ? selection.sources[0] : `${selection.sources.length} sources`, {
+        sources: [],
+      });
     const root = byId("filters");
     root.replaceChildren(...chips);
     root.hidden = chips.length === 0;

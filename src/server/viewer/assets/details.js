@@ -90,7 +90,14 @@ export class Details {
     this.fields = h("div", { className: "fields" });
     this.around = h("div", { className: "around" });
     this.body.replaceChildren(
-      h("dl", { className: "facts" }, ...facts.flatMap(([name, value]) => [h("dt", { textContent: name }), h("dd", { textContent: value, className: name === "Level" ? `l-${severity.css} level-word` : "" })])),
+      h(
+        "dl",
+        { className: "facts" },
+        ...facts.flatMap(([name, value]) => [
+          h("dt", { textContent: name }),
+          h("dd", { textContent: value, className: name === "Level" ? `l-${severity.css} level-word` : "" }),
+        ]),
+      ),
       text,
       ...(json ? [h("h3", { textContent: "JSON" }), h("div", { className: "json" }, jsonTree(json))] : []),
       this.fields,
@@ -102,7 +109,11 @@ export class Details {
   }
 
   contextButtons() {
-    const around = h("button", { type: "button", className: "quiet", textContent: `Show ${CONTEXT_LINES} before and after` });
+    const around = h("button", {
+      type: "button",
+      className: "quiet",
+      textContent: `Show ${CONTEXT_LINES} before and after`,
+    });
     around.addEventListener("click", () => this.showContext());
     const inPlace = h("button", { type: "button", className: "quiet", textContent: "Open in the file" });
     inPlace.addEventListener("click", async () => {
@@ -119,11 +130,18 @@ export class Details {
       this.fields.replaceChildren();
       return;
     }
-    const rows = [...fields].sort((a, b) => (a[0] < b[0] ? -1 : 1)).map(([key, value]) => {
-      const filter = h("button", { type: "button", className: "field-value", textContent: value === "" ? '""' : value, title: `Only lines where ${key} is this` });
-      filter.addEventListener("click", () => this.onWhere(`${key}=${value}`));
-      return h("tr", {}, h("th", { scope: "row", textContent: key }), h("td", {}, filter));
-    });
+    const rows = [...fields]
+      .sort((a, b) => (a[0] < b[0] ? -1 : 1))
+      .map(([key, value]) => {
+        const filter = h("button", {
+          type: "button",
+          className: "field-value",
+          textContent: value === "" ? '""' : value,
+          title: `Only lines where ${key} is this`,
+        });
+        filter.addEventListener("click", () => this.onWhere(`${key}=${value}`));
+        return h("tr", {}, h("th", { scope: "row", textContent: key }), h("td", {}, filter));
+      });
     this.fields.replaceChildren(h("h3", { textContent: "Fields" }), h("table", {}, h("tbody", {}, ...rows)));
   }
 
@@ -136,11 +154,18 @@ export class Details {
       if (!entry?.cursor) throw new Error("this line cannot be found in its file any more");
       const { before, after } = await this.context(entry, CONTEXT_LINES, signal);
       if (signal.aborted) return;
-      const list = h("ol", { className: "context-lines" }, ...before.map((each) => this.contextLine(each)), this.contextLine(entry, true), ...after.map((each) => this.contextLine(each)));
+      const list = h(
+        "ol",
+        { className: "context-lines" },
+        ...before.map((each) => this.contextLine(each)),
+        this.contextLine(entry, true),
+        ...after.map((each) => this.contextLine(each)),
+      );
       this.around.replaceChildren(list);
       this.announce(`${plural(before.length, "line")} before and ${plural(after.length, "line")} after`);
     } catch (error) {
-      if (!signal.aborted) this.around.replaceChildren(h("p", { className: "hint", textContent: `Not available: ${error.message}` }));
+      if (!signal.aborted)
+        this.around.replaceChildren(h("p", { className: "hint", textContent: `Not available: ${error.message}` }));
     }
   }
 
@@ -152,13 +177,21 @@ export class Details {
   }
 
   async copyLine() {
-    if (this.entry) this.announce((await copyText(this.entry.message)) ? "Line copied" : "The browser did not let the line be copied");
+    if (this.entry)
+      this.announce(
+        (await copyText(this.entry.message)) ? "Line copied" : "The browser did not let the line be copied",
+      );
   }
 
   /** Copies the address of this entry. The cursor comes from the server when the row has none of its own. */
   async copyLink() {
     const entry = await this.resolved;
     if (!entry?.cursor) this.announce("This line cannot be linked to: it is not in its file any more");
-    else this.announce((await copyText(this.link({ cursor: entry.cursor, time: rfc3339(entry.nanos) }))) ? "Link copied" : "The browser did not let the link be copied");
+    else
+      this.announce(
+        (await copyText(this.link({ cursor: entry.cursor, time: rfc3339(entry.nanos) })))
+          ? "Link copied"
+          : "The browser did not let the link be copied",
+      );
   }
 }

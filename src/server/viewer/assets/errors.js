@@ -1,12 +1,46 @@
 // What can go wrong with a call, in the terms that the viewer acts on.
 
-const STATUS = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"];
+const STATUS = [
+  "OK",
+  "CANCELLED",
+  "UNKNOWN",
+  "INVALID_ARGUMENT",
+  "DEADLINE_EXCEEDED",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION",
+  "ABORTED",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DATA_LOSS",
+  "UNAUTHENTICATED",
+];
 
-const OF_HTTP = { 400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 413: "OUT_OF_RANGE", 421: "PERMISSION_DENIED", 429: "RESOURCE_EXHAUSTED" };
+const OF_HTTP = {
+  400: "INVALID_ARGUMENT",
+  401: "UNAUTHENTICATED",
+  403: "PERMISSION_DENIED",
+  404: "NOT_FOUND",
+  413: "OUT_OF_RANGE",
+  421: "PERMISSION_DENIED",
+  429: "RESOURCE_EXHAUSTED",
+};
 
 /** Statuses after which the same call may well succeed. */
-const PASSING = new Set(["UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED", "ABORTED", "INTERNAL", "UNKNOWN", "DATA_LOSS"]);
+const PASSING = new Set([
+  "UNAVAILABLE",
+  "RESOURCE_EXHAUSTED",
+  "DEADLINE_EXCEEDED",
+  "CANCELLED",
+  "ABORTED",
+  "INTERNAL",
+  "UNKNOWN",
+  "DATA_LOSS",
+]);
 
 /** The server answered, and the answer is an error. */
 export class CallError extends Error {
@@ -31,7 +65,10 @@ export class CallError extends Error {
     } catch {
       // No JSON: a proxy's page. The code has to do.
     }
-    return new CallError(error.status ?? OF_HTTP[response.status] ?? "UNAVAILABLE", error.message ?? `HTTP ${response.status}`);
+    return new CallError(
+      error.status ?? OF_HTTP[response.status] ?? "UNAVAILABLE",
+      error.message ?? `HTTP ${response.status}`,
+    );
   }
 }
 

@@ -15,17 +15,21 @@ const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
 
 /** StreamBatches: yields batches until the server ends the stream with OK. */
 export async function* streamBatches(request, { follow, token, signal }) {
-  for await (const bytes of call("StreamBatches", encodeStreamBatches(request, follow), { token, signal })) yield decodeStreamBatches(bytes);
+  for await (const bytes of call("StreamBatches", encodeStreamBatches(request, follow), { token, signal }))
+    yield decodeStreamBatches(bytes);
 }
 
 /** GetLogs: yields entries, each with its cursor. */
 export async function* getLogs(request, { token, signal }) {
-  for await (const bytes of call("GetLogs", encodeLogRequest(request), { token, signal, firstMs: SILENCE_MS })) yield decodeLogEntry(bytes);
+  for await (const bytes of call("GetLogs", encodeLogRequest(request), { token, signal, firstMs: SILENCE_MS }))
+    yield decodeLogEntry(bytes);
 }
 
 async function* call(method, message, { token, signal, firstMs = FIRST_MESSAGE_MS }) {
   let heard = false;
-  const watch = new Watch(signal, (ms) => (heard ? new Disconnected(`silent for ${ms / 1000} s`) : new WireBlocked("gRPC-Web answers are held back")));
+  const watch = new Watch(signal, (ms) =>
+    heard ? new Disconnected(`silent for ${ms / 1000} s`) : new WireBlocked("gRPC-Web answers are held back"),
+  );
   watch.alive(firstMs);
   try {
     const response = await post(method, message, token, watch.signal);
@@ -56,17 +60,29 @@ async function* call(method, message, { token, signal, firstMs = FIRST_MESSAGE_M
 }
 
 async function post(method, message, token, signal) {
-  const headers = { "content-type": "application/grpc-web+proto", accept: "application/grpc-web+proto", "x-grpc-web": "1" };
+  const headers = {
+    "content-type": "application/grpc-web+proto",
+    accept: "application/grpc-web+proto",
+    "x-grpc-web": "1",
+  };
   if (token) headers.authorization = `Bearer ${token}`;
   const body = new Uint8Array(5 + message.length);
   new DataView(body.buffer).setUint32(1, message.length);
   body.set(message, 5);
-  const response = await fetch(`logtap.v1.LogService/${method}`, { method: "POST", headers, body, signal, cache: "no-store" });
+  const response = await fetch(`logtap.v1.LogService/${method}`, {
+    method: "POST",
+    headers,
+    body,
+    signal,
+    cache: "no-store",
+  });
   const status = response.headers.get("grpc-status");
-  if (status && status !== "0") throw CallError.ofGrpc(Number(status), percentDecoded(response.headers.get("grpc-message")));
+  if (status && status !== "0")
+    throw CallError.ofGrpc(Number(status), percentDecoded(response.headers.get("grpc-message")));
   if ((response.headers.get("content-type") ?? "").startsWith("application/grpc-web")) return response;
   const ours = (response.headers.get("content-type") ?? "").startsWith("application/json");
-  if (response.status === 401 || (ours && response.status >= 400 && response.status !== 404)) throw await CallError.ofHttp(response);
+  if (response.status === 401 || (ours && response.status >= 400 && response.status !== 404))
+    throw await CallError.ofHttp(response);
   if (response.status >= 500) throw new Disconnected(`HTTP ${response.status}`);
   throw new WireBlocked(`gRPC-Web was answered with HTTP ${response.status}`);
 }

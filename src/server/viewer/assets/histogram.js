@@ -1,16 +1,20 @@
 // How many of the shown rows fall into which stretch of time, stacked by severity. A click, or the arrow keys, goes to
 // the first row of a stretch; dragging selects a span of time.
 
-import { grouped, setText } from "./dom.js";
+import { grouped, h, setText } from "./dom.js";
 
 const LAYERS = ["none", "debug", "info", "warn", "error", "fatal"];
 const LAYER_OF = new Uint8Array(256).fill(0);
-for (let severity = 1; severity < 256; severity += 1) LAYER_OF[severity] = severity >= 18 ? 5 : severity >= 17 ? 4 : severity >= 13 ? 3 : severity >= 9 ? 2 : 1;
+for (let severity = 1; severity < 256; severity += 1)
+  LAYER_OF[severity] = severity >= 18 ? 5 : severity >= 17 ? 4 : severity >= 13 ? 3 : severity >= 9 ? 2 : 1;
 
 /** Width of a bar at least, in pixels. */
 const BAR = 6;
 /** Widths of a bar that people can name, in milliseconds. */
-const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1.5e4, 3e4, 6e4, 1.2e5, 3e5, 6e5, 9e5, 1.8e6, 3.6e6, 7.2e6, 1.08e7, 2.16e7, 4.32e7, 8.64e7];
+const STEPS = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1.5e4, 3e4, 6e4, 1.2e5, 3e5, 6e5, 9e5, 1.8e6, 3.6e6, 7.2e6,
+  1.08e7, 2.16e7, 4.32e7, 8.64e7,
+];
 
 export class Histogram {
   /** `onJump(row)` goes to a row, `onRange(from, to)` selects a span of milliseconds. */
@@ -68,7 +72,8 @@ export class Histogram {
     this.bars = [];
     if (from > to) return;
     const most = Math.max(10, Math.floor(this.width / BAR));
-    const step = STEPS.find((each) => (to - from) / each < most - 1) ?? Math.ceil((to - from) / (most - 1) / 8.64e7) * 8.64e7;
+    const step =
+      STEPS.find((each) => (to - from) / each < most - 1) ?? Math.ceil((to - from) / (most - 1) / 8.64e7) * 8.64e7;
     this.step = step;
     // As many bars as the time takes, so that they fill the width; a few lines of one moment do not become one wide bar.
     const last = Math.floor(to / step) + 1;
@@ -122,10 +127,17 @@ export class Histogram {
     this.context.fillRect(Math.min(from, to), 0, Math.max(1, Math.abs(to - from)), this.height);
   }
 
+  /** The style sheet's colours as a canvas understands them: computed, for this theme. */
   readColors() {
-    const style = getComputedStyle(this.root);
-    const colors = LAYERS.map((layer) => style.getPropertyValue(`--bar-${layer}`).trim());
-    colors.span = style.getPropertyValue("--bar-span").trim();
+    const probe = h("span", { hidden: true });
+    this.root.append(probe);
+    const read = (name) => {
+      probe.style.color = `var(--bar-${name})`;
+      return getComputedStyle(probe).color;
+    };
+    const colors = LAYERS.map(read);
+    colors.span = read("span");
+    probe.remove();
     return colors;
   }
 
@@ -213,6 +225,12 @@ export class Histogram {
 
 /** A duration in the largest unit that divides it. */
 export function durationText(ms) {
-  for (const [unit, size] of [["d", 8.64e7], ["h", 3.6e6], ["min", 6e4], ["s", 1e3]]) if (ms >= size) return `${Math.round((ms / size) * 10) / 10} ${unit}`;
+  for (const [unit, size] of [
+    ["d", 8.64e7],
+    ["h", 3.6e6],
+    ["min", 6e4],
+    ["s", 1e3],
+  ])
+    if (ms >= size) return `${Math.round((ms / size) * 10) / 10} ${unit}`;
   return `${ms} ms`;
 }

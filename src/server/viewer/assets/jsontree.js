@@ -23,15 +23,32 @@ export function jsonOf(text) {
 /** The tree of a value. */
 export function jsonTree(value, key = null, depth = 0) {
   const label = key === null ? null : h("span", { className: "json-key", textContent: key });
-  if (value === null || typeof value !== "object") return h("div", { className: "json-leaf" }, label, h("span", { className: `json-${value === null ? "null" : typeof value}`, textContent: JSON.stringify(value) }));
+  if (value === null || typeof value !== "object")
+    return h(
+      "div",
+      { className: "json-leaf" },
+      label,
+      h("span", { className: `json-${value === null ? "null" : typeof value}`, textContent: JSON.stringify(value) }),
+    );
   const entries = Array.isArray(value) ? value.map((each, index) => [String(index), each]) : Object.entries(value);
   const brief = Array.isArray(value) ? `[ ${grouped(entries.length)} ]` : `{ ${grouped(entries.length)} }`;
-  const details = h("details", { className: "json-node", open: depth < OPEN_DEPTH }, h("summary", {}, label, h("span", { className: "json-brief", textContent: brief })));
+  const details = h(
+    "details",
+    { className: "json-node", open: depth < OPEN_DEPTH },
+    h("summary", {}, label, h("span", { className: "json-brief", textContent: brief })),
+  );
   const fill = () => {
     if (details.childElementCount > 1) return;
     const shown = entries.slice(0, CHILDREN_MAX).map(([name, each]) => jsonTree(each, name, depth + 1));
     const rest = entries.length - shown.length;
-    details.append(h("div", { className: "json-children" }, ...shown, rest > 0 ? h("div", { className: "json-brief", textContent: `${grouped(rest)} more` }) : null));
+    details.append(
+      h(
+        "div",
+        { className: "json-children" },
+        ...shown,
+        rest > 0 ? h("div", { className: "json-brief", textContent: `${grouped(rest)} more` }) : null,
+      ),
+    );
   };
   if (details.open) fill();
   else details.addEventListener("toggle", fill, { once: true });

@@ -40,7 +40,7 @@ export function severityOf(number) {
 
 /** The number of ProtoJSON's enum, by name or by number. */
 export function severityNumber(json) {
-  return typeof json === "number" ? json : BY_PROTO.get(json) ?? 0;
+  return typeof json === "number" ? json : (BY_PROTO.get(json) ?? 0);
 }
 
 /** Numbers that a `level` selects, both ends included; null when it selects everything, undefined when it is no level. */

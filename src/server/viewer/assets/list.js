@@ -118,7 +118,8 @@ export class List {
     const { view } = this;
     const end = Math.max(0, total - this.height);
     if (this.following) return end;
-    const top = this.anchor && view.length > 0 ? EDGE + view.indexOf(this.anchor.row) * this.rowHeight + this.anchor.offset : now;
+    const top =
+      this.anchor && view.length > 0 ? EDGE + view.indexOf(this.anchor.row) * this.rowHeight + this.anchor.offset : now;
     return Math.min(end, Math.max(0, top));
   }
 
@@ -192,7 +193,7 @@ export class List {
 
   rowAt(event) {
     const element = event.target.closest(".row");
-    return element ? this.pool.find((row) => row.element === element)?.row ?? null : null;
+    return element ? (this.pool.find((row) => row.element === element)?.row ?? null) : null;
   }
 
   clicked(event) {
@@ -250,7 +251,10 @@ export class List {
     const { view } = this;
     if (view.length === 0) return;
     this.scroller.focus({ preventScroll: true });
-    const onScreen = Math.min(view.length - 1, Math.floor((this.scroller.scrollTop + this.height - EDGE) / this.rowHeight) - 1);
+    const onScreen = Math.min(
+      view.length - 1,
+      Math.floor((this.scroller.scrollTop + this.height - EDGE) / this.rowHeight) - 1,
+    );
     let index = this.selected === null || !this.store.has(this.selected) ? onScreen : view.indexOf(this.selected) + by;
     while (index > 0 && index < view.length - 1 && view.line(index) > 0) index += Math.sign(by);
     this.select(view.row(Math.min(view.length - 1, Math.max(0, index))));

@@ -8,6 +8,7 @@ import { Histogram } from "./histogram.js";
 import { fillHelp, listen } from "./keys.js";
 import { ERROR_MIN } from "./levels.js";
 import { List } from "./list.js";
+import { Lookup } from "./lookup.js";
 import { EVERYTHING, localFilter, requestOf } from "./selection.js";
 import { Session } from "./session.js";
 import { REFRESH_MS, SourceTree } from "./sources.js";
@@ -37,6 +38,7 @@ const transport = new Transport({
   token,
   onFallback: (wire, why) => session.say("info", `${why}: continuing over ${wire.label}`),
 });
+const lookup = new Lookup({ store, transport });
 const session = new Session({
   store,
   transport,
@@ -82,11 +84,12 @@ const details = new Details({
   root: byId("details"),
   body: byId("details-body"),
   store,
-  resolve: (row, signal) => session.resolve(row, signal),
-  context: (entry, count, signal) => session.context(entry, count, signal),
+  resolve: (row, signal) => lookup.resolve(row, signal),
+  context: (entry, count, signal) => lookup.context(entry, count, signal),
   link: (at) => new URL(writeAddress({ ...state, at }), location.href).href,
   onWhere: (pair) => change({ where: [...new Set([...state.selection.where, pair])] }),
-  onContext: (entry) => go({ selection: { ...EVERYTHING, sources: [entry.source], paths: [entry.path] }, at: pointOf(entry) }),
+  onContext: (entry) =>
+    go({ selection: { ...EVERYTHING, sources: [entry.source], paths: [entry.path] }, at: pointOf(entry) }),
   announce,
 });
 
@@ -194,7 +197,7 @@ async function pointOfRow(row) {
   const seconds = store.time[at] / 1000;
   if (!inside || (since && seconds < since.seconds) || (until && seconds > until.seconds)) return null;
   try {
-    return pointOf(await session.resolve(row, AbortSignal.timeout(3_000)));
+    return pointOf(await lookup.resolve(row, AbortSignal.timeout(3_000)));
   } catch {
     return null;
   }
@@ -343,7 +346,12 @@ const commands = {
   sources: () => toggleSidebar(),
   open: () => (list.selected === null ? list.step(0) : openDetails(list.selected)),
   unfold: ({ key }) => {
-    if (list.selected === null || !store.has(list.selected) || view.expanded.has(list.selected) === (key === "ArrowRight")) return;
+    if (
+      list.selected === null ||
+      !store.has(list.selected) ||
+      view.expanded.has(list.selected) === (key === "ArrowRight")
+    )
+      return;
     view.toggle(list.selected);
     list.dirty = true;
     schedule();
@@ -390,7 +398,10 @@ function listenToButtons() {
   on("details-close", closeDetails);
   on("sources-button", () => toggleSidebar());
   on("all-sources", () => change({ sources: [], paths: [] }));
-  byId("help-dialog").addEventListener("click", (event) => event.target === byId("help-dialog") && byId("help-dialog").close());
+  byId("help-dialog").addEventListener(
+    "click",
+    (event) => event.target === byId("help-dialog") && byId("help-dialog").close(),
+  );
   list.scroller.addEventListener("scroll", schedule, { passive: true });
   addEventListener("popstate", () => {
     Object.assign(state, readAddress());

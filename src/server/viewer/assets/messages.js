@@ -25,14 +25,18 @@ export function encodeLogRequest(request) {
   for (const pattern of request.exclude ?? []) writer.string(9, pattern);
   writer.number(10, request.limit);
   writer.number(11, request.with_fields ? 1 : 0);
-  for (const [key, value] of request.where ?? []) writer.data(12, new Writer().string(1, key).string(2, value).finish());
+  for (const [key, value] of request.where ?? [])
+    writer.data(12, new Writer().string(1, key).string(2, value).finish());
   if (request.end) writer.data(15, request.end);
   return writer.finish();
 }
 
 /** Encodes StreamBatchesRequest. */
 export function encodeStreamBatches(request, follow) {
-  return new Writer().data(1, encodeLogRequest(request)).number(2, follow ? 0 : 1).finish();
+  return new Writer()
+    .data(1, encodeLogRequest(request))
+    .number(2, follow ? 0 : 1)
+    .finish();
 }
 
 function encodeTime({ seconds, nanos }) {
@@ -99,13 +103,17 @@ export function eventFromJson(json, name) {
     event.reason = enumWord(body.reason, "GAP_REASON_", GAP_REASONS);
     if (body.bytes !== undefined) event.bytes = Number(body.bytes);
   } else if (kind === "fileChange") event.change = enumWord(body.kind, "FILE_CHANGE_KIND_", FILE_CHANGES);
-  else if (kind === "progress") Object.assign(event, { scanned: Number(body.scannedBytes ?? 0), total: Number(body.totalBytes ?? 0) });
+  else if (kind === "progress")
+    Object.assign(event, { scanned: Number(body.scannedBytes ?? 0), total: Number(body.totalBytes ?? 0) });
   return event;
 }
 
 function enumWord(value, prefix, words) {
   if (typeof value === "number") return words[value] ?? "";
-  return String(value ?? "").replace(prefix, "").replaceAll("_", " ").toLowerCase();
+  return String(value ?? "")
+    .replace(prefix, "")
+    .replaceAll("_", " ")
+    .toLowerCase();
 }
 
 /** A page of the JSON wire as a batch. */

@@ -7,7 +7,12 @@ export function noticeOfEvent(event) {
   const name = event.path || event.source || "a file";
   if (event.kind === "gap") return { tone: "gap", text: `Gap: ${gapText(event)} of ${name}` };
   if (event.kind === "fileChange") {
-    const text = { added: `New file: ${name}`, rotated: `Rotated: ${name}`, truncated: `Truncated: ${name}`, removed: `Removed: ${name}` }[event.change];
+    const text = {
+      added: `New file: ${name}`,
+      rotated: `Rotated: ${name}`,
+      truncated: `Truncated: ${name}`,
+      removed: `Removed: ${name}`,
+    }[event.change];
     return text ? { tone: event.change === "added" || event.change === "rotated" ? "info" : "warn", text } : null;
   }
   return null;

@@ -12,6 +12,7 @@ const PAGE_ENTRIES_MAX = 10_000;
 const FIRST_BYTE_MS = 18_000;
 const SILENCE_MS = 50_000;
 const POLL_SECONDS = 25;
+const ANSWER_MS = 4_000;
 
 /** What the files hold, page by page; ends when `request.limit`, `tail` or the selection is reached. */
 export async function* pages(request, { token, signal }) {
@@ -50,7 +51,13 @@ async function* thenLive(request, options, live) {
 }
 
 /** What a live wire says once it is connected: what comes from here on is new. */
-const CAUGHT_UP = Object.freeze({ chunk: null, events: [{ kind: "caughtUp" }], cursor: null, start: null, delta: false });
+const CAUGHT_UP = Object.freeze({
+  chunk: null,
+  events: [{ kind: "caughtUp" }],
+  cursor: null,
+  start: null,
+  delta: false,
+});
 
 async function* livePolls(request, { token, signal }) {
   let resume = request.resume;
@@ -74,11 +81,17 @@ async function* livePolls(request, { token, signal }) {
 
 async function* liveEvents(request, { token, signal }) {
   let heard = false;
-  const watch = new Watch(signal, (ms) => (heard ? new Disconnected(`silent for ${ms / 1000} s`) : new WireBlocked("server-sent events are held back")));
+  const watch = new Watch(signal, (ms) =>
+    heard ? new Disconnected(`silent for ${ms / 1000} s`) : new WireBlocked("server-sent events are held back"),
+  );
   watch.alive(FIRST_BYTE_MS);
   try {
-    const response = await postAccepting("api/v1/logs", requestToJson(request), "text/event-stream", { token, signal: watch.signal });
-    if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) throw new WireBlocked("events were answered with something else");
+    const response = await postAccepting("api/v1/logs", requestToJson(request), "text/event-stream", {
+      token,
+      signal: watch.signal,
+    });
+    if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream"))
+      throw new WireBlocked("events were answered with something else");
     yield CAUGHT_UP;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     const parser = new EventParser();
@@ -115,8 +128,10 @@ class EventParser {
         const { name, data, id } = this.event;
         this.event = { name: "", data: [], id: null };
         const json = parseData(data.join("\n"));
-        if (name === "error") throw new CallError(json?.error?.status ?? json?.status ?? "UNKNOWN", json?.error?.message ?? json?.message);
-        const entries = json === null ? [] : json.entries ?? (json.message !== undefined && name !== "error" ? [json] : null);
+        if (name === "error")
+          throw new CallError(json?.error?.status ?? json?.status ?? "UNKNOWN", json?.error?.message ?? json?.message);
+        const entries =
+          json === null ? [] : (json.entries ?? (json.message !== undefined && name !== "error" ? [json] : null));
         if (entries === null && batch.entries.length > 0) {
           yield finished(batch);
           batch = emptyBatch();
@@ -175,7 +190,10 @@ export async function listSources({ token, signal }) {
   const sources = new Map();
   let page = "";
   do {
-    const response = await request(`api/v1/sources${page ? `?page_token=${encodeURIComponent(page)}` : ""}`, { token, signal });
+    const response = await request(`api/v1/sources${page ? `?page_token=${encodeURIComponent(page)}` : ""}`, {
+      token,
+      signal,
+    });
     const json = await response.json();
     for (const source of json.sources ?? []) {
       const known = sources.get(source.name);
@@ -187,10 +205,12 @@ export async function listSources({ token, signal }) {
   return [...sources.values()];
 }
 
-/** Whether the server answers at all. */
+/** Whether the server answers at all, within a few seconds. */
 export async function answers(signal) {
   try {
-    return (await fetch("healthz", { signal, cache: "no-store" })).ok;
+    return (
+      await fetch("healthz", { signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]), cache: "no-store" })
+    ).ok;
   } catch {
     return false;
   }
@@ -207,7 +227,12 @@ async function postJson(url, body, options) {
 }
 
 function postAccepting(url, body, accept, options) {
-  return request(url, { ...options, method: "POST", body: JSON.stringify(body), headers: { accept, "content-type": "application/json" } });
+  return request(url, {
+    ...options,
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { accept, "content-type": "application/json" },
+  });
 }
 
 async function request(url, { token, signal, headers = {}, ...init }) {
@@ -220,5 +245,7 @@ async function request(url, { token, signal, headers = {}, ...init }) {
     throw new Disconnected(error.message);
   }
   if (response.ok) return response;
-  throw response.status === 502 || response.status === 504 ? new Disconnected(`HTTP ${response.status}`) : await CallError.ofHttp(response);
+  throw response.status === 502 || response.status === 504
+    ? new Disconnected(`HTTP ${response.status}`)
+    : await CallError.ofHttp(response);
 }

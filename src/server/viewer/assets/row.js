@@ -48,7 +48,9 @@ function briefJson(text) {
   if (key === undefined) return null;
   const rest = Object.entries(json).filter(([name]) => name !== key && !COLUMN_KEYS.has(name));
   const message = parseAnsi(json[key]);
-  const words = rest.map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`).join("  ");
+  const words = rest
+    .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .join("  ");
   const plain = parseAnsi(words).plain;
   const start = message.plain.length;
   const dim = { start, end: start + plain.length + 2, classes: "a-dim", color: "", background: "" };
@@ -63,7 +65,15 @@ export class Row {
     this.source = h("span", { className: "source" });
     this.text = h("span", { className: "text" });
     this.fold = h("span", { className: "fold", hidden: true });
-    this.element = h("div", { className: "row", role: "option", id: `row-${number}` }, this.time, this.level, this.source, this.text, this.fold);
+    this.element = h(
+      "div",
+      { className: "row", role: "option", id: `row-${number}` },
+      this.time,
+      this.level,
+      this.source,
+      this.text,
+      this.fold,
+    );
     // What the element shows now.
     this.signature = "";
     this.row = null;
@@ -123,7 +133,14 @@ export class Row {
     const flags = store.flags(row);
     const continued = line > 0 || store.kind[at] === KIND.CONTINUATION;
     this.element.className = `row l-${severity.css}${continued ? " continued" : ""}${flags & FLAG.CONTEXT ? " context" : ""}`;
-    this.time.textContent = line > 0 ? "" : context.dated ? `${clock.day(store.time[at])} ${context.narrow ? clock.short(store.time[at]) : clock.time(store.time[at])}` : context.narrow ? clock.short(store.time[at]) : clock.time(store.time[at]);
+    this.time.textContent =
+      line > 0
+        ? ""
+        : context.dated
+          ? `${clock.day(store.time[at])} ${context.narrow ? clock.short(store.time[at]) : clock.time(store.time[at])}`
+          : context.narrow
+            ? clock.short(store.time[at])
+            : clock.time(store.time[at]);
     this.time.classList.toggle("derived", (flags & FLAG.TIME_NOT_FROM_LINE) !== 0);
     setText(this.level, line > 0 ? "" : severity.word);
     setText(this.source, line > 0 ? "" : origin.name);
@@ -151,6 +168,7 @@ export class Row {
   badge(shown, folded, expanded, inner) {
     const count = folded + inner;
     this.fold.hidden = !shown || count === 0;
-    if (!this.fold.hidden) setText(this.fold, expanded ? "fold" : `+${grouped(count)} ${count === 1 ? "line" : "lines"}`);
+    if (!this.fold.hidden)
+      setText(this.fold, expanded ? "fold" : `+${grouped(count)} ${count === 1 ? "line" : "lines"}`);
   }
 }

@@ -9,7 +9,8 @@ export function parseSearch(query) {
   const terms = [];
   for (const [, minus, phrase, regex, insensitive, word] of query.matchAll(TERM)) {
     const negative = minus === "-";
-    if (regex !== undefined) terms.push({ negative, pattern: regex.replaceAll("\\/", "/"), ignoreCase: insensitive === "i" });
+    if (regex !== undefined)
+      terms.push({ negative, pattern: regex.replaceAll("\\/", "/"), ignoreCase: insensitive === "i" });
     else {
       const text = phrase ?? word;
       if (text !== "") terms.push({ negative, pattern: escapeRegex(text), ignoreCase: text === text.toLowerCase() });
@@ -57,7 +58,9 @@ export function highlights(terms, text) {
 /** Whether every term of `before` is still there, so that what matched less then cannot match now. */
 export function isNarrower(terms, before) {
   const keys = new Set(terms.map(termKey));
-  return before.every((term) => keys.has(termKey(term)) || (!term.negative && terms.some((each) => extendsTerm(each, term))));
+  return before.every(
+    (term) => keys.has(termKey(term)) || (!term.negative && terms.some((each) => extendsTerm(each, term))),
+  );
 }
 
 /** A longer word contains the shorter one, wherever it is found: typing on narrows. */

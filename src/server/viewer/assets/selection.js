@@ -10,17 +10,30 @@ export const EVERYTHING = Object.freeze({ level: "", sources: [], paths: [], q: 
 
 /** The selection's part of a LogRequest. Relative times count back from `now`. */
 export function requestOf(selection, now = Date.now()) {
-  const request = { level: selection.level, sources: selection.sources, paths: selection.paths.map(escapeGlob), ...patternsOf(parseSearch(selection.q)) };
+  const request = {
+    level: selection.level,
+    sources: selection.sources,
+    paths: selection.paths.map(escapeGlob),
+    ...patternsOf(parseSearch(selection.q)),
+  };
   if (selection.where.length > 0) request.where = selection.where.map((pair) => splitPair(pair));
-  for (const name of ["since", "until"]) if (selection[name]) request[name] = timestampOf(parseTime(selection[name], now));
+  for (const name of ["since", "until"])
+    if (selection[name]) request[name] = timestampOf(parseTime(selection[name], now));
   return request;
 }
 
 /** Whether all that `next` selects was selected by `before` too, so that loaded rows can answer for it. */
 export function narrows(next, before) {
-  if (next.since !== before.since || next.until !== before.until || next.where.join("\n") !== before.where.join("\n")) return false;
+  if (next.since !== before.since || next.until !== before.until || next.where.join("\n") !== before.where.join("\n"))
+    return false;
   const terms = parseSearch(next.q);
-  return within(next.sources, before.sources) && within(next.paths, before.paths) && levelWithin(next.level, before.level) && predicateOf(terms) !== null && isNarrower(terms, parseSearch(before.q));
+  return (
+    within(next.sources, before.sources) &&
+    within(next.paths, before.paths) &&
+    levelWithin(next.level, before.level) &&
+    predicateOf(terms) !== null &&
+    isNarrower(terms, parseSearch(before.q))
+  );
 }
 
 function within(next, before) {
@@ -45,14 +58,19 @@ export function localFilter(selection) {
   const originMatches = (number) => {
     if (!wanted.has(number)) {
       const { source, path } = origins[number];
-      wanted.set(number, (sources.length === 0 || sources.includes(source)) && (paths.length === 0 || paths.includes(path)));
+      wanted.set(
+        number,
+        (sources.length === 0 || sources.includes(source)) && (paths.length === 0 || paths.includes(path)),
+      );
     }
     return wanted.get(number);
   };
   const anyOrigin = sources.length === 0 && paths.length === 0;
   return {
     all: !range && anyOrigin && terms.length === 0,
-    row: (store, at) => (!range || (store.severity[at] >= range.min && store.severity[at] <= range.max && store.severity[at] !== 0)) && (anyOrigin || originMatches(store.origin[at])),
+    row: (store, at) =>
+      (!range || (store.severity[at] >= range.min && store.severity[at] <= range.max && store.severity[at] !== 0)) &&
+      (anyOrigin || originMatches(store.origin[at])),
     text: terms.length > 0 ? predicateOf(terms) : null,
     terms,
   };

@@ -17,7 +17,15 @@ const SLICE_MS = 8;
 const BACKOFF_MS = [100, 250, 500, 1_000, 2_000, 4_000, 8_000];
 
 /** States of the newer end. */
-export const LIVE = { OFF: "off", CONNECTING: "connecting", LOADING: "loading", LIVE: "live", RETRYING: "retrying", FAILED: "failed", ENDED: "ended" };
+export const LIVE = {
+  OFF: "off",
+  CONNECTING: "connecting",
+  LOADING: "loading",
+  LIVE: "live",
+  RETRYING: "retrying",
+  FAILED: "failed",
+  ENDED: "ended",
+};
 
 /** States of an end that is loaded page by page. */
 export const EDGE = { MORE: "more", LOADING: "loading", DONE: "done", FAILED: "failed" };
@@ -80,7 +88,12 @@ export class Session {
   retry() {
     const { position, fresh, older, newer } = this;
     this.reset(this.selection);
-    Object.assign(this, { position, fresh, newer, older: older === EDGE.LOADING || older === EDGE.FAILED ? EDGE.MORE : older });
+    Object.assign(this, {
+      position,
+      fresh,
+      newer,
+      older: older === EDGE.LOADING || older === EDGE.FAILED ? EDGE.MORE : older,
+    });
     this.run(this.stream({ tail: this.tail }));
   }
 
@@ -113,8 +126,10 @@ export class Session {
   fail(error) {
     this.error = error;
     this.live = LIVE.FAILED;
-    if (error instanceof CallError && error.status === "UNAUTHENTICATED") this.events.needToken(Boolean(this.transport.token()));
-    else if (error instanceof CallError && error.status === "INVALID_ARGUMENT" && this.selection.q) this.events.refused(error.message);
+    if (error instanceof CallError && error.status === "UNAUTHENTICATED")
+      this.events.needToken(Boolean(this.transport.token()));
+    else if (error instanceof CallError && error.status === "INVALID_ARGUMENT" && this.selection.q)
+      this.events.refused(error.message);
     else if (this.store.rows > 0 && !this.fresh) this.say("error", error.message);
     this.events.changed();
   }
@@ -137,7 +152,9 @@ export class Session {
       this.live = lostAt ? LIVE.RETRYING : LIVE.CONNECTING;
       this.events.changed();
       try {
-        const request = this.position.known ? { ...this.request, since: undefined, resume: this.position.resume } : { ...this.request, tail };
+        const request = this.position.known
+          ? { ...this.request, since: undefined, resume: this.position.resume }
+          : { ...this.request, tail };
         for await (const batch of this.slices(this.transport.follow(request, signal))) {
           if (lostAt) this.reconnected(lostAt);
           lostAt = 0;
@@ -313,7 +330,9 @@ export class Session {
     const filter = localFilter(this.selection);
     if (this.compacted || filter.all) return;
     this.compacted = true;
-    const keep = (row) => store.isNotice(row) || (filter.row(store, store.at(row)) && (filter.text === null || filter.text(store.text(row))));
+    const keep = (row) =>
+      store.isNotice(row) ||
+      (filter.row(store, store.at(row)) && (filter.text === null || filter.text(store.text(row))));
     store.compact(keep, this.selection);
     this.events.renumbered();
   }
@@ -321,7 +340,9 @@ export class Session {
   putBefore(page) {
     const { store } = this;
     store.prepend(page.chunks);
-    store.marksBefore(page.marks.map(({ after, cursor }) => ({ after: store.head + after, cursor, filter: this.selection })));
+    store.marksBefore(
+      page.marks.map(({ after, cursor }) => ({ after: store.head + after, cursor, filter: this.selection })),
+    );
   }
 
   /** Reads a whole page. Its marks count rows from the page's beginning. */
@@ -357,7 +378,10 @@ export class Session {
     this.events.changed();
     const { signal } = this.abort;
     try {
-      const page = await this.collect({ ...this.request, since: undefined, resume: [this.newerFrom], limit: PAGE_ROWS }, signal);
+      const page = await this.collect(
+        { ...this.request, since: undefined, resume: [this.newerFrom], limit: PAGE_ROWS },
+        signal,
+      );
       if (signal.aborted) return;
       const first = this.store.tail;
       for (const chunk of page.chunks) this.store.append(chunk);
@@ -422,46 +446,6 @@ export class Session {
       if (own && sameBytes(own, cursor)) return row;
     }
     return store.rows > 0 ? store.tail - 1 : null;
-  }
-
-  // ---- single rows ----
-
-  /**
-   * The entry of a row as the server has it, with its cursor and fields. Inside a batch only a file's last entry has a
-   * cursor, so the row is found again from the mark before it, by counting the rows of its file.
-   */
-  async resolve(row, signal) {
-    const { store } = this;
-    const entry = store.entry(row);
-    const mark = store.markBefore(row);
-    if (!mark) return entry;
-    const number = store.origin[store.at(row)];
-    let count = 0;
-    for (let each = mark.after; each <= row; each += 1) if (!store.isNotice(each) && store.origin[store.at(each)] === number) count += 1;
-    const { since, until, ...filter } = requestOf({ ...mark.filter, sources: [entry.source], paths: [entry.path] });
-    const request = { ...filter, resume: [mark.cursor], limit: count, with_fields: true };
-    let found = null;
-    for await (const each of this.transport.entries(request, signal)) {
-      count -= 1;
-      if (count === 0) found = each;
-    }
-    // The file may have been rotated away or rewritten meanwhile: then what is loaded is all there is.
-    return found && found.message === entry.message && found.nanos === entry.nanos ? found : entry;
-  }
-
-  /** `count` entries of a row's file before and after a cursor, whatever the filter. */
-  async context({ source, path, cursor }, count, signal) {
-    const file = requestOf({ ...this.selection, level: "", q: "", since: "", until: "", where: [], sources: [source], paths: [path] });
-    const [before, after] = await Promise.all([
-      this.entriesOf({ ...file, end: cursor, tail: count + 1 }, signal),
-      this.entriesOf({ ...file, resume: [cursor], limit: count }, signal),
-    ]);
-    return { before: before.slice(0, -1), after };
-  }
-
-  async entriesOf(request, signal) {
-    const page = await this.collect(request, signal);
-    return page.chunks.flatMap((chunk) => Array.from({ length: chunk.count }, (_, i) => chunk.entry(i)));
   }
 }
 

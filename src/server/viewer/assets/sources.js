@@ -29,7 +29,8 @@ export class SourceTree {
     this.sources = sources.map((source) => ({ name: source.name, files: this.logsOf(source, sizes, seconds, now) }));
     this.sizes = sizes;
     this.listedAt = now;
-    if (!this.known && sources.length <= 6) for (const source of this.sources) if (source.files.length > 1) this.open.add(source.name);
+    if (!this.known && sources.length <= 6)
+      for (const source of this.sources) if (source.files.length > 1) this.open.add(source.name);
     this.known = true;
     this.render();
   }
@@ -39,7 +40,16 @@ export class SourceTree {
     const logs = new Map();
     for (const file of source.files) {
       const path = file.log || file.path;
-      const log = logs.get(path) ?? { path, size: 0, archives: 0, archived: 0, rate: 0, active: false, trouble: "", polled: false };
+      const log = logs.get(path) ?? {
+        path,
+        size: 0,
+        archives: 0,
+        archived: 0,
+        rate: 0,
+        active: false,
+        trouble: "",
+        polled: false,
+      };
       logs.set(path, log);
       const size = Number(file.sizeBytes ?? 0);
       if (file.archive) {
@@ -87,7 +97,10 @@ export class SourceTree {
     const single = source.files.length === 1;
     const active = source.files.some((file) => file.active);
     const box = this.checkbox(`s:${source.name}`, this.isTicked(source.name), { source: source.name });
-    const dot = h("span", { className: `activity${active ? " active" : ""}`, title: active ? "Written to in the last 15 seconds" : "Quiet" });
+    const dot = h("span", {
+      className: `activity${active ? " active" : ""}`,
+      title: active ? "Written to in the last 15 seconds" : "Quiet",
+    });
     dot.style.setProperty("--hue", hueOf(source.name));
     const twist = h("button", {
       type: "button",
@@ -102,7 +115,14 @@ export class SourceTree {
       "div",
       { className: "source-line" },
       twist,
-      h("label", {}, box, dot, h("span", { className: "name", textContent: source.name }), single ? null : h("span", { className: "count", textContent: grouped(source.files.length) })),
+      h(
+        "label",
+        {},
+        box,
+        dot,
+        h("span", { className: "name", textContent: source.name }),
+        single ? null : h("span", { className: "count", textContent: grouped(source.files.length) }),
+      ),
       trouble ? h("span", { className: "trouble", textContent: "!", title: trouble }) : null,
       h("span", { className: "size", textContent: bytesText(size) }),
     );
@@ -122,7 +142,13 @@ export class SourceTree {
     return h(
       "li",
       {},
-      h("label", { title: [file.path, file.reason].filter(Boolean).join("\n") }, box, h("span", { className: `name${file.active ? " active" : ""}`, textContent: name }), h("span", { className: "size", textContent: bytesText(file.size) })),
+      h(
+        "label",
+        { title: [file.path, file.reason].filter(Boolean).join("\n") },
+        box,
+        h("span", { className: `name${file.active ? " active" : ""}`, textContent: name }),
+        h("span", { className: "size", textContent: bytesText(file.size) }),
+      ),
       notes.length > 0 ? h("span", { className: "notes", textContent: notes.join(" · ") }) : null,
       file.trouble ? h("span", { className: "trouble-text", textContent: file.trouble }) : null,
     );

@@ -2,6 +2,7 @@
 // there when there is nothing to show.
 
 import { byId, bytesText, grouped, plural, setText } from "./dom.js";
+import { CallError } from "./errors.js";
 import { EDGE, LIVE } from "./session.js";
 
 const WORDS = {
@@ -55,14 +56,21 @@ export class Status {
   showState() {
     const { session, list } = this;
     let [tone, words] = WORDS[session.live];
-    if (session.live === LIVE.LIVE && !list.following) [tone, words] = session.attached ? ["paused", "Paused"] : ["past", "In the past"];
+    if (session.live === LIVE.LIVE && !list.following)
+      [tone, words] = session.attached ? ["paused", "Paused"] : ["past", "In the past"];
+    if (session.live === LIVE.RETRYING && session.error instanceof CallError)
+      words = `${session.error.message}; trying again…`;
     if (session.live === LIVE.FAILED) words = session.error.message;
-    if (session.progress?.total) words = `Searched ${bytesText(session.progress.scanned)} of ${bytesText(session.progress.total)}`;
+    if (session.progress?.total)
+      words = `Searched ${bytesText(session.progress.scanned)} of ${bytesText(session.progress.total)}`;
     byId("status-dot").className = tone;
     setText(byId("status-text"), words);
     byId("status-text").title = session.error?.message ?? "";
     byId("retry").hidden = session.live !== LIVE.FAILED;
-    setText(byId("rate"), session.live === LIVE.LIVE && this.rate >= 0.5 ? `${grouped(Math.round(this.rate))} lines/s` : "");
+    setText(
+      byId("rate"),
+      session.live === LIVE.LIVE && this.rate >= 0.5 ? `${grouped(Math.round(this.rate))} lines/s` : "",
+    );
     setText(byId("wire"), this.transport.label);
   }
 
@@ -86,8 +94,18 @@ export class Status {
 
   showEdges() {
     const { session, list } = this;
-    const older = { [EDGE.MORE]: "", [EDGE.LOADING]: "Loading older lines…", [EDGE.DONE]: "The beginning", [EDGE.FAILED]: "Older lines did not load, trying again…" };
-    const newer = { [EDGE.MORE]: "", [EDGE.LOADING]: "Loading newer lines…", [EDGE.DONE]: "", [EDGE.FAILED]: "Newer lines did not load, trying again…" };
+    const older = {
+      [EDGE.MORE]: "",
+      [EDGE.LOADING]: "Loading older lines…",
+      [EDGE.DONE]: "The beginning",
+      [EDGE.FAILED]: "Older lines did not load, trying again…",
+    };
+    const newer = {
+      [EDGE.MORE]: "",
+      [EDGE.LOADING]: "Loading newer lines…",
+      [EDGE.DONE]: "",
+      [EDGE.FAILED]: "Newer lines did not load, trying again…",
+    };
     setText(list.above, older[session.older]);
     setText(list.below, newer[session.newer]);
   }
@@ -109,10 +127,17 @@ export class Status {
   emptyWords(selection) {
     const { session, view } = this;
     const filtered = selection.level || selection.q || selection.where.length > 0 || selection.since || selection.until;
-    if (session.live === LIVE.RETRYING) return ["The server does not answer", "It is tried again until it does; nothing will be missed.", null];
-    if (session.live === LIVE.FAILED) return ["The stream has stopped", session.error.message, filtered ? "Clear filters" : "Try again"];
+    if (session.live === LIVE.RETRYING)
+      return [
+        "No connection",
+        `${session.error.message}. It is tried again until it works; nothing will be missed.`,
+        null,
+      ];
+    if (session.live === LIVE.FAILED)
+      return ["The stream has stopped", session.error.message, filtered ? "Clear filters" : "Try again"];
     if (session.live === LIVE.CONNECTING) return ["Connecting…", "", null];
-    if (session.live === LIVE.LOADING || session.older === EDGE.LOADING || !view.complete) return ["Searching…", "Older lines are searched; matches appear as they are found.", null];
+    if (session.live === LIVE.LOADING || session.older === EDGE.LOADING || !view.complete)
+      return ["Searching…", "Older lines are searched; matches appear as they are found.", null];
     if (filtered) return ["Nothing matches", "New lines that match will appear here.", "Clear filters"];
     return ["Quiet", "No lines yet. The first one will appear here the moment it is written.", null];
   }

@@ -19,7 +19,8 @@ const MARK_SPACING = 256;
 export const KIND = { LINE: 0, CONTINUATION: 1, NOTICE: 2, UNTIMED: 3 };
 
 /** How the lines of a stack trace begin that are not indented. */
-const TRACE_START = /^(Caused by: |Suppressed: |Traceback \(most recent|During handling of the above|The above exception was|stack backtrace:|goroutine \d+ \[)/;
+const TRACE_START =
+  /^(Caused by: |Suppressed: |Traceback \(most recent|During handling of the above|The above exception was|stack backtrace:|goroutine \d+ \[)/;
 
 export class Store {
   constructor() {
@@ -124,7 +125,8 @@ export class Store {
     const last = this.marks.at(-1);
     const before = this.marks.at(-2);
     if (last && after < last.after) return;
-    if (last && last.filter === filter && (last.after === after || (before && after - before.after < MARK_SPACING))) this.marks.pop();
+    if (last && last.filter === filter && (last.after === after || (before && after - before.after < MARK_SPACING)))
+      this.marks.pop();
     this.marks.push({ after, cursor, filter });
   }
 
@@ -190,7 +192,17 @@ export class Store {
   move(row, to) {
     const [from, at] = [this.at(row), this.at(to)];
     if (from === at) return;
-    for (const column of [this.severity, this.kind, this.match, this.time, this.origin, this.size, this.slot, this.chunk]) column[at] = column[from];
+    for (const column of [
+      this.severity,
+      this.kind,
+      this.match,
+      this.time,
+      this.origin,
+      this.size,
+      this.slot,
+      this.chunk,
+    ])
+      column[at] = column[from];
   }
 
   isNotice(row) {

@@ -73,7 +73,9 @@ export class Clock {
   full(nanos) {
     const ms = Number(nanos / 1_000_000n);
     const offset = this.utc ? 0 : -new Date(ms).getTimezoneOffset();
-    const zone = this.utc ? "UTC" : `${offset < 0 ? "-" : "+"}${pad(Math.abs(offset) / 60)}:${pad(Math.abs(offset) % 60)}`;
+    const zone = this.utc
+      ? "UTC"
+      : `${offset < 0 ? "-" : "+"}${pad(Math.abs(offset) / 60)}:${pad(Math.abs(offset) % 60)}`;
     const fraction = String(((nanos % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n).padStart(9, "0");
     return `${this.parts(ms).toISOString().slice(0, 19).replace("T", " ")}.${fraction} ${zone}`;
   }

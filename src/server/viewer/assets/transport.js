@@ -12,6 +12,9 @@ export const WIRES = [
   { id: "poll", label: "long poll" },
 ];
 
+/** Over HTTP/1.1 a browser gives all tabs of an origin six connections, and a seventh tab waits in silence. */
+const CROWDED = "The server does not answer. If many tabs show it, close some.";
+
 /** Chooses the wire and keeps to it; `onFallback(wire, why)` is told when it takes the next one. */
 export class Transport {
   constructor({ token, onFallback }) {
@@ -38,14 +41,20 @@ export class Transport {
   /** What the files hold now. */
   page(request, signal) {
     const plain = (options) => pages(request, options);
-    return this.stream(request, signal, [(options) => streamBatches(request, { ...options, follow: false }), plain, plain]);
+    return this.stream(request, signal, [
+      (options) => streamBatches(request, { ...options, follow: false }),
+      plain,
+      plain,
+    ]);
   }
 
   /** Entries one by one, each with its own cursor; used for a few at a time. */
   async *entries(request, signal) {
     const options = { token: this.token(), signal };
     if (this.wire === 0) yield* getLogs(request, options);
-    else for await (const batch of pages(request, options)) for (let i = 0; i < (batch.chunk?.count ?? 0); i += 1) yield batch.chunk.entry(i);
+    else
+      for await (const batch of pages(request, options))
+        for (let i = 0; i < (batch.chunk?.count ?? 0); i += 1) yield batch.chunk.entry(i);
   }
 
   sources(signal) {
@@ -65,7 +74,9 @@ export class Transport {
         }
         return;
       } catch (error) {
-        if (signal.aborted || !(await this.isBlocked(error, wire, signal))) throw error;
+        if (signal.aborted) throw error;
+        if (!(await this.isBlocked(error, wire, signal)))
+          throw error instanceof WireBlocked ? new Disconnected(CROWDED) : error;
         if (this.wire === wire) {
           this.wire = wire + 1;
           this.onFallback(WIRES[this.wire], error.message);
@@ -79,7 +90,7 @@ export class Transport {
   async isBlocked(error, wire, signal) {
     if (wire + 1 >= WIRES.length) return false;
     if (this.wire > wire) return true;
-    if (error instanceof WireBlocked) return true;
+    if (error instanceof WireBlocked) return answers(signal);
     if (error instanceof CallError) return error.status === "UNIMPLEMENTED" && wire === 0 && !this.proven;
     return error instanceof Disconnected && !this.proven && (await answers(signal));
   }

@@ -137,7 +137,9 @@ export class View {
     const { store, filter } = this;
     const at = store.at(row);
     if (store.match[at] === 0) {
-      const matches = store.kind[at] === KIND.NOTICE || (filter.row(store, at) && (filter.text === null || filter.text(store.text(row))));
+      const matches =
+        store.kind[at] === KIND.NOTICE ||
+        (filter.row(store, at) && (filter.text === null || filter.text(store.text(row))));
       store.match[at] = matches ? MATCHES : DIFFERS;
     }
     return store.match[at] === MATCHES;
@@ -146,13 +148,15 @@ export class View {
   rebuild() {
     this.empty();
     const { store } = this;
-    for (let row = this.seenHead; row < this.seenTail; row += 1) if (store.match[store.at(row)] === MATCHES) this.emit(row);
+    for (let row = this.seenHead; row < this.seenTail; row += 1)
+      if (store.match[store.at(row)] === MATCHES) this.emit(row);
   }
 
   /** Puts a matching row at the end of the list, or folds it under the line that it continues. */
   emit(row) {
     const kind = this.store.kind[this.store.at(row)];
-    const head = this.folding && (kind === KIND.CONTINUATION || kind === KIND.UNTIMED) ? this.foldHead(row, kind) : null;
+    const head =
+      this.folding && (kind === KIND.CONTINUATION || kind === KIND.UNTIMED) ? this.foldHead(row, kind) : null;
     if (head !== null) {
       this.folds.set(head, (this.folds.get(head) ?? 0) + 1);
       this.chain = { head, next: row + 1 };
