@@ -12,6 +12,17 @@ before(async () => {
 });
 after(() => browser.close());
 
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What axe finds that is serious or critical. */
+async function seriousProblems(page) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => [id, nodes.slice(0, 3).map(({ html, failureSummary }) => `${html} ${failureSummary}`)]);
+}
+
 describe("showing", () => {
   test("last_lines_are_on_screen_with_time_level_source_and_text", () =>
     withHost({ app: lines(0, 300, 10) }, async (host) => {
@@ -107,7 +118,6 @@ describe("showing", () => {
         web: '{"level":"info","time":"2026-01-01T00:00:00Z","msg":"hello","user":{"id":7}}\n',
       },
       async (host) => {
-        const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
         for (const shape of [{ scheme: "dark" }, { scheme: "light" }, { scheme: "light", width: 390, height: 800 }]) {
           const page = await open(browser, host.url, shape);
           await seen(page, "line 0000200");
@@ -116,22 +126,22 @@ describe("showing", () => {
           await page.waitForSelector("#details .facts");
           for (const step of ["details", "help"]) {
             if (step === "help") await page.keyboard.press("?");
-            await page.evaluate(axe);
-            const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
-            const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-            assert.deepEqual(
-              bad.map(({ id, nodes }) => [
-                id,
-                nodes.slice(0, 3).map(({ html, failureSummary }) => `${html} ${failureSummary}`),
-              ]),
-              [],
-              `${JSON.stringify(shape)} ${step}`,
-            );
+            assert.deepEqual(await seriousProblems(page), [], `${JSON.stringify(shape)} ${step}`);
           }
           await closed(page);
         }
       },
     ));
+
+  test("axe_finds_nothing_serious_with_nothing_to_show", () =>
+    withHost({ app: lines(0, 20) }, async (host) => {
+      const page = await open(browser, `${host.url}?q=nowhere`);
+      await page.waitForFunction(() => document.querySelector("#empty-title").textContent === "Nothing matches");
+      assert.deepEqual(await seriousProblems(page), []);
+      await page.click("#empty-action");
+      await seen(page, "line 0000019");
+      await closed(page);
+    }));
 
   test("the_live_list_is_no_live_region", () =>
     withHost({ app: lines(0, 50) }, async (host) => {

@@ -13,9 +13,13 @@ const EDGE = 30;
 const SOURCE_COLUMNS_MAX = 22;
 
 export class List {
-  /** `onReach("older" | "newer")` asks for more, `onSelect(row)` and `onOpen(row)` tell what the reader chose, `canFollow()` whether the end is live. */
-  constructor({ scroller, store, view, onReach, onSelect, onOpen, onFollow, canFollow }) {
-    Object.assign(this, { scroller, store, view, onReach, onSelect, onOpen, onFollow, canFollow });
+  /**
+   * `onReach("older" | "newer")` asks for more, `onSelect(row)` and `onOpen(row)` tell what the reader chose,
+   * `onFollow(following)` whether the newest row is held, `onChange()` wants a frame drawn; `canFollow()` asks whether
+   * the newer end is live.
+   */
+  constructor({ scroller, store, view, onReach, onSelect, onOpen, onFollow, canFollow, onChange }) {
+    Object.assign(this, { scroller, store, view, onReach, onSelect, onOpen, onFollow, canFollow, onChange });
     this.canvas = h("div", { className: "canvas", role: "presentation" });
     this.above = h("div", { className: "edge above" });
     this.below = h("div", { className: "edge below" });
@@ -68,10 +72,16 @@ export class List {
     this.scroller.style.setProperty("--source-width", `${Math.min(longest, SOURCE_COLUMNS_MAX)}ch`);
   }
 
+  /** Something is to be drawn. */
+  touch() {
+    this.dirty = true;
+    this.onChange();
+  }
+
   /** All rows must be filled again: clock, theme, columns or search changed. */
   invalidate() {
     this.look += 1;
-    this.dirty = true;
+    this.touch();
   }
 
   linesOf(row) {
@@ -153,6 +163,9 @@ export class List {
       if (row.row === this.selected && active === null) active = row.element.id;
     }
     for (const row of this.pool) if (!used.has(row)) row.element.hidden = true;
+    // A list box must have options.
+    const role = wanted > 0 ? "listbox" : "group";
+    if (this.scroller.role !== role) this.scroller.role = role;
     if (active) this.scroller.setAttribute("aria-activedescendant", active);
     else this.scroller.removeAttribute("aria-activedescendant");
   }
@@ -176,7 +189,7 @@ export class List {
     const atEnd = this.scroller.scrollTop + this.height >= this.total - EDGE && this.canFollow();
     if (atEnd !== this.following) this.setFollowing(atEnd);
     if (!this.following) this.keepAnchor();
-    this.dirty = true;
+    this.touch();
   }
 
   release() {
@@ -187,7 +200,7 @@ export class List {
     if (this.following === following) return;
     this.following = following;
     if (!following) this.keepAnchor();
-    this.dirty = true;
+    this.touch();
     this.onFollow(following);
   }
 
@@ -203,7 +216,7 @@ export class List {
       this.setFollowing(false);
       this.keepAnchor();
       this.view.toggle(row);
-      this.dirty = true;
+      this.touch();
     } else if (String(getSelection()) === "") {
       // A row that somebody looks at must not run away.
       this.setFollowing(false);
@@ -214,7 +227,7 @@ export class List {
   /** Chooses a row and, if asked, brings it onto the screen. */
   select(row, reveal = true) {
     this.selected = row;
-    this.dirty = true;
+    this.touch();
     if (row !== null && reveal) this.reveal(this.view.indexOf(row));
     this.onSelect(row);
   }
@@ -243,7 +256,7 @@ export class List {
     this.scroller.scrollTop = Math.max(0, top);
     this.settledTop = this.scroller.scrollTop;
     this.keepAnchor();
-    this.dirty = true;
+    this.touch();
   }
 
   /** Moves the selection by items; without one it starts at the last item on screen. */

@@ -63,6 +63,7 @@ const list = new List({
     schedule();
   },
   canFollow: () => session.attached,
+  onChange: schedule,
 });
 const status = new Status({ session, store, view, list, transport });
 const histogram = new Histogram({
@@ -251,9 +252,10 @@ function selected(row) {
 function openDetails(row) {
   if (row === null || !store.has(row) || store.isNotice(row)) return;
   if (list.selected !== row) list.selected = row;
+  const opening = !details.isOpen;
   details.show(row, clock, view.filter.terms);
-  list.dirty = true;
-  schedule();
+  if (opening) requestAnimationFrame(() => list.reveal(view.indexOf(row)));
+  list.touch();
 }
 
 function closeDetails() {
@@ -353,8 +355,7 @@ const commands = {
     )
       return;
     view.toggle(list.selected);
-    list.dirty = true;
-    schedule();
+    list.touch();
   },
   context: () => withDetails(() => details.showContext()),
   copyLine: () => withDetails(() => details.copyLine()),
@@ -362,8 +363,7 @@ const commands = {
   folding: () => {
     view.setFolding(!view.folding);
     announce(view.folding ? "Stack traces are folded" : "Stack traces are shown line by line");
-    list.dirty = true;
-    schedule();
+    list.touch();
   },
   utc: () => setUtc(!clock.utc),
   theme: () => {

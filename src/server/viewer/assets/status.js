@@ -106,7 +106,7 @@ export class Status {
       [EDGE.DONE]: "",
       [EDGE.FAILED]: "Newer lines did not load, trying again…",
     };
-    setText(list.above, older[session.older]);
+    setText(list.above, this.view.length > 0 ? older[session.older] : "");
     setText(list.below, newer[session.newer]);
   }
 
