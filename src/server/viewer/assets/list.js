@@ -55,6 +55,8 @@ export class List {
     this.rowHeight = parseFloat(style.getPropertyValue("--row")) || 20;
     this.height = this.scroller.clientHeight;
     this.narrow = this.scroller.clientWidth < 640;
+    // With little room, what the columns say is not said again in the text.
+    this.tight = this.scroller.clientWidth < 820;
     const probe = h("span", { className: "text probe", textContent: "0".repeat(100) });
     this.canvas.append(probe);
     this.character = probe.getBoundingClientRect().width / 100 || 8;
@@ -141,6 +143,7 @@ export class List {
       dated,
       columns: this.columns,
       narrow: this.narrow,
+      tight: this.tight,
       look: this.look,
       selected: this.selected,
       length: this.view.length,

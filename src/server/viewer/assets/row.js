@@ -28,9 +28,9 @@ export function screenLines(text, columns) {
  * A line as a row shows it: a JSON object as its message and then `key=value`, dimmed; others with what the
  * columns show already dimmed, or left out where there is little room. Expanded rows and the details have all of it.
  */
-function brief(text, narrow) {
+function brief(text, tight) {
   const json = text.startsWith("{") && text.endsWith("}") ? briefJson(text) : null;
-  return json ?? withoutPrefix(parseAnsi(text), narrow);
+  return json ?? withoutPrefix(parseAnsi(text), tight);
 }
 
 const MESSAGE_KEYS = ["message", "msg", "@m", "short_message", "event", "body"];
@@ -148,7 +148,7 @@ export class Row {
     this.fillText(row, line, folded, expanded, view, context);
   }
 
-  fillText(row, line, folded, expanded, view, { store, columns, narrow }) {
+  fillText(row, line, folded, expanded, view, { store, columns, tight }) {
     const text = store.text(row);
     if (expanded) {
       const { parsed, lines } = screenLines(text, columns);
@@ -158,7 +158,7 @@ export class Row {
     }
     const newline = text.indexOf("\n");
     const first = newline < 0 ? text : text.slice(0, newline);
-    const parsed = brief(first.length > ROW_CHARACTERS ? `${first.slice(0, ROW_CHARACTERS)}…` : first, narrow);
+    const parsed = brief(first.length > ROW_CHARACTERS ? `${first.slice(0, ROW_CHARACTERS)}…` : first, tight);
     renderText(this.text, parsed, highlights(view.filter.terms, parsed.plain));
     const inner = newline < 0 ? 0 : text.split("\n").length - 1;
     this.badge(true, folded, false, inner);

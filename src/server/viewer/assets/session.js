@@ -14,6 +14,7 @@ import { timestampOfNanos } from "./time.js";
 const PAGE_ROWS = 2_000;
 /** Work done between two turns of the event loop: input and painting never wait for longer than about this. */
 const SLICE_MS = 8;
+const EDGE_RETRY_MS = 2_000;
 const BACKOFF_MS = [100, 250, 500, 1_000, 2_000, 4_000, 8_000];
 
 /** States of the newer end. */
@@ -44,6 +45,7 @@ export class Session {
     this.older = EDGE.DONE;
     this.newer = EDGE.DONE;
     this.error = null;
+    this.edgeError = null;
     this.arrived = 0;
     this.uncounted = 0;
     this.progress = null;
@@ -303,13 +305,21 @@ export class Session {
       this.older = page.start && page.rows > 0 && !sameBytes(page.start, end) ? EDGE.MORE : EDGE.DONE;
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof CallError && error.status === "UNAUTHENTICATED") throw error;
-      this.older = EDGE.FAILED;
-      await sleep(2_000, signal).catch(() => {});
-      if (this.older === EDGE.FAILED && !signal.aborted) this.older = EDGE.MORE;
+      await this.edgeFailed("older", error, signal);
     } finally {
       if (!signal.aborted) this.events.changed();
     }
+  }
+
+  /** A page did not load: a passing failure is tried again after a while, one that would only repeat itself is said. */
+  async edgeFailed(edge, error, signal) {
+    if (error instanceof CallError && error.status === "UNAUTHENTICATED") throw error;
+    this[edge] = EDGE.FAILED;
+    this.edgeError = error;
+    this.events.changed();
+    if (error instanceof CallError && !error.passing) return;
+    await sleep(EDGE_RETRY_MS, signal).catch(() => {});
+    if (!signal.aborted) this[edge] = EDGE.MORE;
   }
 
   /** A page must fit without the ring's newer end being overwritten: rows that are not shown go first, then the newest. */
@@ -392,10 +402,7 @@ export class Session {
       if (this.store.full) this.older = this.store.trimHead() ? EDGE.MORE : EDGE.DONE;
     } catch (error) {
       if (signal.aborted) return;
-      this.newer = EDGE.FAILED;
-      this.error = error;
-      await sleep(2_000, signal).catch(() => {});
-      if (!signal.aborted) this.newer = EDGE.MORE;
+      await this.edgeFailed("newer", error, signal);
     } finally {
       if (!signal.aborted) this.events.changed();
     }

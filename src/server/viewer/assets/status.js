@@ -69,7 +69,7 @@ export class Status {
     byId("retry").hidden = session.live !== LIVE.FAILED;
     setText(
       byId("rate"),
-      session.live === LIVE.LIVE && this.rate >= 0.5 ? `${grouped(Math.round(this.rate))} lines/s` : "",
+      session.live === LIVE.LIVE && this.rate >= 0.5 ? `${plural(Math.round(this.rate), "line")}/s` : "",
     );
     setText(byId("wire"), this.transport.label);
   }
@@ -98,13 +98,13 @@ export class Status {
       [EDGE.MORE]: "",
       [EDGE.LOADING]: "Loading older lines…",
       [EDGE.DONE]: "The beginning",
-      [EDGE.FAILED]: "Older lines did not load, trying again…",
+      [EDGE.FAILED]: `Older lines did not load: ${session.edgeError?.message}`,
     };
     const newer = {
       [EDGE.MORE]: "",
       [EDGE.LOADING]: "Loading newer lines…",
       [EDGE.DONE]: "",
-      [EDGE.FAILED]: "Newer lines did not load, trying again…",
+      [EDGE.FAILED]: `Newer lines did not load: ${session.edgeError?.message}`,
     };
     setText(list.above, this.view.length > 0 ? older[session.older] : "");
     setText(list.below, newer[session.newer]);
