@@ -1,6 +1,6 @@
 //! What it costs to find severity and time in a line, by format, beside counting the same lines.
 //!
-//! `cargo bench --bench parse` prints a table of nanoseconds per line. `count` is a bare `memchr` over the same bytes in
+//! `cargo bench --bench parse [-- WORD]` prints a table of nanoseconds per line, of the formats whose name has the word. `count` is a bare `memchr` over the same bytes in
 //! the same run; compare ratios, since machines differ. `fields` hands every field to a sink. Of several rounds the
 //! fastest counts. The data are made up here, in memory.
 
@@ -209,7 +209,8 @@ fn main() {
     let rules =
         Rules::new(&RulesSpec { timezone: "Europe/Berlin".into(), ..RulesSpec::default() }).expect("good rules");
     println!("{:20} {:>8} {:>8} {:>8} {:>8} {:>8}", "ns per line", "bytes", "count", "parse", "fields", "known %");
-    for (name, writer) in formats() {
+    let word = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    for (name, writer) in formats().into_iter().filter(|(name, _)| name.contains(&word)) {
         let bytes = data(writer);
         let context = Context::new(&rules, &bytes[..4096], Nanos(1_795_255_200_000_000_000));
         let lines = memchr::memchr_iter(b'\n', &bytes).count();

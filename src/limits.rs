@@ -26,6 +26,8 @@ pub const CONTEXT_BYTES: usize = 4 * KIB;
 pub const LINE_BYTES_DEFAULT: usize = MIB;
 /// Longest `max_line` that a configuration may ask for: as `raw` alone it still fits into an entry.
 pub const LINE_BYTES_MAX: usize = 3 * MIB;
+/// Parsed fields of one record, its labels included; further ones are left out.
+pub const FIELD_COUNT_MAX: usize = 256;
 /// An encoded entry never exceeds this: gRPC clients refuse messages over 4 MiB unless told otherwise.
 pub const ENTRY_BYTES_MAX: usize = 3 * MIB + 512 * KIB;
 /// Largest message that clients accept by default (gRPC's own default).

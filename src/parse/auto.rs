@@ -167,8 +167,30 @@ fn with_further_lines(first: Reading, record: &[u8], first_len: usize, frame: &F
     if record.starts_with(b"__") {
         return journal(record);
     }
-    if first.severity.is_some() || first.kind != Kind::Text {
-        return first;
+    match first.kind {
+        _ if first.severity.is_some() => return first,
+        Kind::Text => {}
+        // What the first part of a split line does not tell, the whole line may.
+        Kind::Cri | Kind::Docker => {
+            let message = container::message(record);
+            let line = memchr::memchr(b'\n', &message).map_or(&*message, |end| &message[..end]);
+            let whole = one_line(line, &Context::default(), frame, Layer::Inner);
+            return Reading { severity: whole.severity, ..first };
+        }
+        Kind::Unknown
+        | Kind::Json
+        | Kind::Logfmt
+        | Kind::Syslog
+        | Kind::Klog
+        | Kind::Logcat
+        | Kind::Redis
+        | Kind::Ruby
+        | Kind::Clf
+        | Kind::W3c
+        | Kind::Cluster
+        | Kind::Dmesg
+        | Kind::Journal
+        | Kind::Regex => return first,
     }
     let rest = &record[first_len + 1..];
     let line = memchr::memchr(b'\n', rest).map_or(rest, |end| &rest[..end]);

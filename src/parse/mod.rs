@@ -24,7 +24,10 @@ use std::borrow::Cow;
 pub use rules::{Format, Multiline, Rules, RulesError, RulesSpec};
 pub use time::ZoneError;
 
-use crate::entry::{Nanos, Severity};
+use crate::{
+    entry::{Nanos, Severity},
+    limits::FIELD_COUNT_MAX,
+};
 use access::Columns;
 use auto::{Kind, Reading};
 use time::Frame;
@@ -118,14 +121,17 @@ pub fn message<'r>(rules: &Rules, _context: &Context, record: &'r [u8]) -> Cow<'
 }
 
 /// Hands each parsed field of `record` to `each`, as key and value; a key may come twice, then the first one counts.
-/// The source's labels come first, so that no line can pretend to have others.
+/// The source's labels come first, so that no line can pretend to have others. Fields past [`FIELD_COUNT_MAX`] are left
+/// out.
 pub fn fields(rules: &Rules, context: &Context, record: &[u8], each: &mut dyn FnMut(&str, &str)) {
     for (key, value) in &rules.labels {
         each(key, value);
     }
+    let mut count = rules.labels.len();
     let record = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
     fields::read(rules, context, record, &mut |key, value| {
-        if !key.is_empty() {
+        if !key.is_empty() && count < FIELD_COUNT_MAX {
+            count += 1;
             each(&String::from_utf8_lossy(key), &String::from_utf8_lossy(value));
         }
     });
@@ -190,6 +196,17 @@ mod tests {
             let found = parse(&rules(Format::Auto), &Context::default(), line.as_bytes());
             assert_eq!(found.severity, Severity::Unspecified, "{line}");
         }
+    }
+
+    #[test]
+    fn labels_come_first_and_fields_are_bounded() {
+        let labels = vec![("team".to_owned(), "payments".to_owned())];
+        let rules = Rules::new(&RulesSpec { labels, ..RulesSpec::default() }).expect("good rules");
+        let line: String = (0..1000).map(|index| format!("key{index}={index} team=forged ")).collect();
+        let mut found = Vec::new();
+        fields(&rules, &Context::default(), line.as_bytes(), &mut |key, value| found.push(format!("{key}={value}")));
+        assert_eq!(found.len(), FIELD_COUNT_MAX);
+        assert_eq!(found[..3], ["team=payments", "key0=0", "team=forged"]);
     }
 
     #[test]
