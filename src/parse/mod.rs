@@ -9,6 +9,7 @@ mod auto;
 mod clusters;
 mod container;
 mod fields;
+mod idioms;
 mod json;
 mod letters;
 mod logfmt;

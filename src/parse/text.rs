@@ -5,6 +5,7 @@
 //! prose ("no error found") is no severity.
 
 use super::{
+    idioms::{self, Place, letters},
     json, logfmt,
     time::{self, Frame, Stamp},
     words,
@@ -85,7 +86,7 @@ impl<'l> Prefix<'l> {
         let rest = &line[self.at.min(line.len())..];
         let said = match rest {
             [b'{', ..] => json::read(rest, frame),
-            [b'"' | b',', ..] if self.stamp.is_some() => (quoted_columns(rest), None),
+            [b'"' | b',', ..] if self.stamp.is_some() => (idioms::quoted_columns(rest), None),
             _ if logfmt::begins(rest) => logfmt::read(rest, frame),
             _ => (None, None),
         };
@@ -225,12 +226,12 @@ impl<'l> Prefix<'l> {
         let word = &inner[indent..indent + len];
         let after = &inner[indent + len..];
         let found = match after.trim_ascii_start().first() {
-            Some(b']' | b')' | b'>' | b'|' | &ESCAPE) => words::severity(word).or_else(|| mysql(word)),
+            Some(b']' | b')' | b'>' | b'|' | &ESCAPE) => words::severity(word).or_else(|| idioms::mysql(word)),
             Some(b':') if after[0] == b':' => words::severity(word),
             Some(_) | None => None,
         };
         // Anything may stand in later brackets, so `[core:error]` counts only right behind the time.
-        let found = found.or_else(|| if self.before == Before::Time { apache(inner) } else { None });
+        let found = found.or_else(|| if self.before == Before::Time { idioms::apache(inner) } else { None });
         self.severity = found;
         if found.is_some() {
             self.at += 1 + indent + len;
@@ -248,7 +249,7 @@ impl<'l> Prefix<'l> {
         if self.severity.is_none() {
             let severity = words::severity(word)
                 .filter(|_| self.may_be_level(word, after))
-                .or_else(|| self.rarer_level(word, after));
+                .or_else(|| idioms::level(self.place(), word, after));
             if severity.is_some() {
                 self.severity = severity;
                 self.at += len;
@@ -277,37 +278,18 @@ impl<'l> Prefix<'l> {
         let shout = word.iter().all(u8::is_ascii_uppercase);
         match self.before {
             Before::Beginning | Before::Name | Before::Tag => shout || marked && after.first() != Some(&b' '),
-            Before::Time => shout || marked || !often_begins_prose(word),
+            Before::Time => shout || marked || !words::often_begins_prose(word),
             Before::Separator => shout || marked,
             Before::Word => shout,
         }
     }
 
-    /// The severity of a word that is a level only in one program's layout.
-    fn rarer_level(&self, word: &[u8], after: &[u8]) -> Option<Severity> {
-        match (word, after) {
-            // PostgreSQL's own lines, and its `DEBUG1:` to `DEBUG5:`.
-            (b"LOG", [b':', b' ', ..]) => Some(Severity::Info),
-            (b"DEBUG", [b'1'..=b'9', b':' | b' ', ..]) => Some(Severity::Debug),
-            // ASP.NET's console.
-            (b"fail", [b':', b' ', ..]) if self.before == Before::Beginning => Some(Severity::Error),
-            (b"trce", [b':', b' ', ..]) if self.before == Before::Beginning => Some(Severity::Trace),
-            // MongoDB's and etcd's letter behind the time.
-            ([letter @ (b'D' | b'I' | b'W' | b'E' | b'F' | b'N' | b'C')], _) if self.before == Before::Time => {
-                match after {
-                    [b' ', b'|', ..] => words::letter_of(*letter),
-                    [b' ', b'A'..=b'Z', b'A'..=b'Z', b'A'..=b'Z', ..]
-                    | [b' ', b'-', b' ', ..]
-                    | [b'1'..=b'5', b' ', ..] => words::letter_of(*letter),
-                    _ => None,
-                }
-            }
-            (b"PHP", [b' ', rest @ ..]) => php(rest),
-            // Go's runtime.
-            (b"fatal", _) if self.before == Before::Beginning && after.starts_with(b" error: ") => {
-                Some(Severity::Fatal)
-            }
-            _ => None,
+    /// Where the next word stands, for those that are levels in few places.
+    fn place(&self) -> Place {
+        match self.before {
+            Before::Beginning => Place::Beginning,
+            Before::Time => Place::BehindTime,
+            Before::Separator | Before::Tag | Before::Name | Before::Word => Place::Elsewhere,
         }
     }
 
@@ -356,7 +338,9 @@ impl<'l> Prefix<'l> {
                     }
                 }
                 // PostgreSQL's `user=a,db=b` is a name, other pairs are logfmt.
-                b'=' if kind == Before::Word && rest.starts_with(b"user=") && has_database(rest) => kind = Before::Name,
+                b'=' if kind == Before::Word && rest.starts_with(b"user=") && idioms::names_database(rest) => {
+                    kind = Before::Name
+                }
                 b'=' if kind == Before::Name && rest.starts_with(b"user=") => {}
                 b'=' | b'{' | b'\'' | b'"' | b'!' | b'?' => return false,
                 _ => kind = Before::Name,
@@ -380,7 +364,7 @@ impl<'l> Prefix<'l> {
             // `Connection from …` is prose; but a name may be followed by a separator, a host by a program.
             (before, word)
                 if kind == Before::Word
-                    && (word.first().is_some_and(u8::is_ascii_uppercase) || begins_prose(word))
+                    && (word[0].is_ascii_uppercase() || words::begins_prose(word))
                     && !matches!(rest.get(len + 1), Some(b'-' | b'|' | b'[' | b':'))
                     && !(before == Before::Time && next_is_tag(&rest[len..])) =>
             {
@@ -392,17 +376,6 @@ impl<'l> Prefix<'l> {
         self.at += len;
         true
     }
-}
-
-/// The number of ASCII letters that `bytes` begin with.
-#[inline]
-fn letters(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(bytes.len())
-}
-
-/// Whether the word that `bytes` begin with names a database, as PostgreSQL's prefix does.
-fn has_database(bytes: &[u8]) -> bool {
-    bytes.split(|&byte| byte == b' ').next().is_some_and(|word| word.windows(4).any(|part| part == b",db="))
 }
 
 /// Whether the next word is a program with its process, `app[12]:`.
@@ -442,112 +415,4 @@ fn sequence_len(bytes: &[u8]) -> usize {
         [_, ..] => return 1,
     };
     last.map_or(bytes.len(), |last| last + 2)
-}
-
-/// The level in Apache's `[core:error]`, `[:emerg]`, `[core:trace3]`, after the bracket.
-fn apache(inner: &[u8]) -> Option<Severity> {
-    let close = inner.iter().take(48).position(|&byte| byte == b']')?;
-    let colon = inner[..close].iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')?;
-    let level = inner[colon..close].strip_prefix(b":")?;
-    let (word, number) = level.split_at(letters(level));
-    words::severity(word).filter(|_| number.iter().all(u8::is_ascii_digit))
-}
-
-/// MySQL's words in brackets.
-fn mysql(word: &[u8]) -> Option<Severity> {
-    matches!(word, b"Note" | b"System").then_some(Severity::Info)
-}
-
-/// PHP's `Fatal error:`, `Warning:` and so on, after its name.
-fn php(message: &[u8]) -> Option<Severity> {
-    let colon = message.iter().take(32).position(|&byte| byte == b':')?;
-    match &message[..colon] {
-        b"Fatal error" | b"Parse error" | b"Recoverable fatal error" | b"Core error" | b"Compile error" => {
-            Some(Severity::Error)
-        }
-        b"Warning" | b"Deprecated" | b"Core Warning" | b"User Warning" => Some(Severity::Warn),
-        b"Notice" | b"Strict Standards" => Some(Severity::Notice),
-        _ => None,
-    }
-}
-
-/// The level of PostgreSQL's CSV log, which stands in a column of its own behind the time.
-fn quoted_columns(rest: &[u8]) -> Option<Severity> {
-    let mut rest = rest;
-    for _ in 0..16 {
-        rest = match rest {
-            [b'"', inner @ ..] => &inner[memchr::memchr(b'"', inner)? + 1..],
-            _ => &rest[memchr::memchr(b',', rest)?..],
-        };
-        rest = rest.strip_prefix(b",")?;
-        let word = &rest[..letters(rest)];
-        if word.len() >= 3 && word.iter().all(u8::is_ascii_uppercase) && rest.get(word.len()) == Some(&b',') {
-            return words::severity(word).or((word == b"LOG").then_some(Severity::Info));
-        }
-    }
-    None
-}
-
-/// Level words that, written as here and without any mark, begin sentences as often as they are levels.
-fn often_begins_prose(word: &[u8]) -> bool {
-    matches!(word, b"Debug" | b"Trace" | b"Notice" | b"Alert" | b"Panic" | b"Verbose" | b"Emergency")
-}
-
-/// Words that begin a sentence rather than name a thing.
-fn begins_prose(word: &[u8]) -> bool {
-    matches!(
-        word,
-        b"no"
-            | b"not"
-            | b"a"
-            | b"an"
-            | b"the"
-            | b"this"
-            | b"that"
-            | b"with"
-            | b"without"
-            | b"found"
-            | b"got"
-            | b"any"
-            | b"last"
-            | b"in"
-            | b"on"
-            | b"of"
-            | b"to"
-            | b"for"
-            | b"from"
-            | b"and"
-            | b"or"
-            | b"is"
-            | b"was"
-            | b"has"
-            | b"if"
-            | b"when"
-            | b"then"
-            | b"send"
-            | b"sent"
-            | b"sending"
-            | b"receive"
-            | b"received"
-            | b"return"
-            | b"returned"
-            | b"returns"
-            | b"set"
-            | b"setting"
-            | b"saw"
-            | b"raise"
-            | b"raised"
-            | b"new"
-            | b"next"
-            | b"at"
-            | b"by"
-            | b"as"
-            | b"it"
-            | b"all"
-            | b"some"
-            | b"clear"
-            | b"cleared"
-            | b"ignoring"
-            | b"unknown"
-    )
 }

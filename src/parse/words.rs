@@ -127,6 +127,70 @@ pub fn otel(number: u32) -> Option<Severity> {
     })
 }
 
+/// Level words that, written as here and without any mark, begin sentences as often as they are levels.
+pub fn often_begins_prose(word: &[u8]) -> bool {
+    matches!(word, b"Debug" | b"Trace" | b"Notice" | b"Alert" | b"Panic" | b"Verbose" | b"Emergency")
+}
+
+/// Words that begin a sentence rather than name a thing.
+pub fn begins_prose(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"no"
+            | b"not"
+            | b"a"
+            | b"an"
+            | b"the"
+            | b"this"
+            | b"that"
+            | b"with"
+            | b"without"
+            | b"found"
+            | b"got"
+            | b"any"
+            | b"last"
+            | b"in"
+            | b"on"
+            | b"of"
+            | b"to"
+            | b"for"
+            | b"from"
+            | b"and"
+            | b"or"
+            | b"is"
+            | b"was"
+            | b"has"
+            | b"if"
+            | b"when"
+            | b"then"
+            | b"send"
+            | b"sent"
+            | b"sending"
+            | b"receive"
+            | b"received"
+            | b"return"
+            | b"returned"
+            | b"returns"
+            | b"set"
+            | b"setting"
+            | b"saw"
+            | b"raise"
+            | b"raised"
+            | b"new"
+            | b"next"
+            | b"at"
+            | b"by"
+            | b"as"
+            | b"it"
+            | b"all"
+            | b"some"
+            | b"clear"
+            | b"cleared"
+            | b"ignoring"
+            | b"unknown"
+    )
+}
+
 /// The first eight bytes in lower case as a number; words of different length have different numbers.
 #[inline]
 const fn key(word: &[u8]) -> u64 {
