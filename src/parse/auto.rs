@@ -215,6 +215,12 @@ fn one_line(line: &[u8], context: &Context, frame: &Frame<'_>, layer: Layer) -> 
         [b'-', b' ', b'0'..=b'9', ..] => cluster(line, frame).unwrap_or_else(|| Reading::text(text::read(line, frame))),
         [b'_', b'_', ..] => journal(line),
         [b':', ..] => access_or_text(line, frame),
+        [b'@', b'4', ..] => match epoch::tai64n(line) {
+            Some((moment, len)) => {
+                Reading { kind: Kind::Text, severity: text::read(&line[len..], frame).0, time: Some(moment) }
+            }
+            None => Reading::text(text::read(line, frame)),
+        },
         [b'*', b'A'..=b'Z', ..] => syslog_or_text(line, frame),
         // The directives of a W3C log.
         [b'#', ..] if context.columns().is_some() => Reading::default(),
@@ -351,6 +357,11 @@ fn object(line: &[u8], frame: &Frame<'_>, layer: Layer) -> Reading {
 fn bracket(line: &[u8], frame: &Frame<'_>) -> Reading {
     if let Some(found) = letters::redis(line) {
         return lettered(Kind::Redis, &found, frame);
+    }
+    if let [b'[', b' ', b'0'..=b'9', ..] = line
+        && let Some(found) = letters::logcat_long(line)
+    {
+        return lettered(Kind::Logcat, &found, frame);
     }
     if let Some(message) = after_uptime(line) {
         return Reading { kind: Kind::Dmesg, severity: text::severity_after_tag(message, frame), time: None };

@@ -223,6 +223,10 @@ impl Found {
         for (key, value) in Members::of(text) {
             match value {
                 Value::String(text) | Value::Bare(text) => self.weigh(key, text, frame),
+                Value::Nested(inner) if key == b"instant" => {
+                    let moment = instant(inner).map(|moment| (0, moment));
+                    self.moment = self.moment.filter(|(rank, _)| *rank == 0).or(moment);
+                }
                 Value::Nested(inner) if depth < DEPTH_MAX && holds_severity_or_time(key) => {
                     self.look_into(inner, frame, depth + 1);
                 }
@@ -250,6 +254,21 @@ impl Found {
     }
 }
 
+/// Log4j's `{"epochSecond":1795168800,"nanoOfSecond":123000000}`.
+fn instant(text: &[u8]) -> Option<Nanos> {
+    let (mut second, mut nanos) = (None, 0);
+    for (key, value) in Members::of(text) {
+        match (key, value) {
+            (b"epochSecond", Value::Bare(digits)) => second = time::epoch::read(digits),
+            (b"nanoOfSecond", Value::Bare(digits)) => {
+                nanos = time::number_up_to(digits, 9).filter(|(_, len)| *len == digits.len())?.0;
+            }
+            _ => {}
+        }
+    }
+    Some(Nanos(second?.0.checked_add(i64::from(nanos))?))
+}
+
 /// Keys under which an object may hold severity or time: ECS's `log.level`, MongoDB's `t.$date`.
 fn holds_severity_or_time(key: &[u8]) -> bool {
     matches!(key, b"log" | b"t" | b"syslog" | b"severity" | b"level" | b"fields" | b"timestamp" | b"time" | b"record")
@@ -264,6 +283,7 @@ pub fn severity_rank(key: &[u8]) -> Option<u8> {
         3 if key.eq_ignore_ascii_case(b"lvl") || key.eq_ignore_ascii_case(b"sev") => 0,
         5 if key.eq_ignore_ascii_case(b"level") => 0,
         6 if key == b"_level" || key == b"@level" => 0,
+        6 if key == b"status" => 3,
         7 if key == b"levelno" => 3,
         8 if key.eq_ignore_ascii_case(b"severity") => 0,
         8 if key.eq_ignore_ascii_case(b"loglevel") => 0,
@@ -283,6 +303,11 @@ pub fn severity_rank(key: &[u8]) -> Option<u8> {
 
 /// The severity that `text` states under `key`: a word, a letter or a number.
 pub fn severity_of(key: &[u8], text: &[u8]) -> Option<Severity> {
+    let text = text.trim_ascii();
+    if key == b"status" {
+        // A status may be anything; Datadog's is a level.
+        return words::severity(text);
+    }
     if key.len() == 1 {
         // Too short a name to mean a level whatever it holds.
         return match text {

@@ -74,6 +74,21 @@ pub fn logcat(line: &[u8]) -> Option<Lettered<'_>> {
     Some(Lettered { severity, stamp: Some(stamp), pid, origin, message })
 }
 
+/// Reads the header of logcat's long layout, `[ 03-17 16:13:38.811  1702: 2395 D/Tag ]`; the message is on lines of its
+/// own.
+pub fn logcat_long(line: &[u8]) -> Option<Lettered<'_>> {
+    let inner = line.strip_prefix(b"[ ")?.strip_suffix(b" ]")?;
+    let (stamp, len) = time::numeric::read(inner)?;
+    let (pid, rest) = digits(inner[len..].trim_ascii_start());
+    let (thread, rest) = digits(rest.strip_prefix(b":")?.trim_ascii_start());
+    let [b' ', letter, b'/', origin @ ..] = rest else { return None };
+    if thread.is_empty() {
+        return None;
+    }
+    let severity = priority(*letter)?;
+    Some(Lettered { severity, stamp: Some(stamp), pid, origin: origin.trim_ascii_end(), message: &[] })
+}
+
 /// Reads `D/Tag( 12): message`.
 fn brief(line: &[u8]) -> Option<Lettered<'_>> {
     let [letter, b'/', rest @ ..] = line else { return None };

@@ -51,6 +51,21 @@ pub fn read(text: &[u8]) -> Option<Nanos> {
     moment(value / 1_000_000_000, (value % 1_000_000_000) as u32)
 }
 
+/// Reads a TAI64N label, `@4000000067a1b2c31234567f`, as multilog and svlogd write it: the moment and the label's length.
+/// Their TAI is ten seconds ahead of Unix time, since they take no account of leap seconds.
+pub fn tai64n(bytes: &[u8]) -> Option<(Nanos, usize)> {
+    const LEN: usize = 25;
+    const EPOCH: u64 = (1 << 62) + 10;
+    let digits = bytes.strip_prefix(b"@4")?.get(..LEN - 2)?;
+    let (seconds, nanos) = digits.split_at(15);
+    let hex = |digits: &[u8]| {
+        digits.iter().try_fold(0u64, |value, &digit| Some(value << 4 | u64::from(char::from(digit).to_digit(16)?)))
+    };
+    let second = (hex(seconds)? | 4 << 60).checked_sub(EPOCH)?;
+    let nanos = u32::try_from(hex(nanos)?).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some((moment(i64::try_from(second).ok()?, nanos)?, LEN))
+}
+
 fn exponent(text: &[u8]) -> Option<i32> {
     let digits = match text {
         [b'+', rest @ ..] => rest,
@@ -65,6 +80,16 @@ fn exponent(text: &[u8]) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_of_tai_are_moments() {
+        let (moment, len) = tai64n(b"@400000006b0001ea075bcd15 x").expect("a label");
+        assert_eq!((moment, len), (Nanos(1_795_162_592_123_456_789), 25));
+        for text in ["@400000006b0001ea075bcd1", "@500000006b0001ea075bcd15", "@400000006b0001eaffffffff", "@", "4000"]
+        {
+            assert_eq!(tai64n(text.as_bytes()), None, "{text}");
+        }
+    }
 
     #[test]
     fn the_size_of_a_number_tells_its_unit() {

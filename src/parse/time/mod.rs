@@ -201,7 +201,13 @@ pub fn clock(bytes: &[u8]) -> Option<(u32, u32, usize)> {
         return None;
     }
     let seconds = calendar::seconds_of_day(number([h1, h2])?, number([m1, m2])?, number([s1, s2])?)?;
-    let (nanos, len) = fraction(rest);
+    let (nanos, len) = match *rest {
+        // Milliseconds behind a colon.
+        [b':', d1, d2, d3, ref after @ ..] if !after.first().is_some_and(u8::is_ascii_digit) => {
+            number([d1, d2, d3]).map_or((0, 0), |millis| (millis * 1_000_000, 4))
+        }
+        _ => fraction(rest),
+    };
     Some((seconds, nanos, 8 + len))
 }
 
