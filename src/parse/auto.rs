@@ -203,7 +203,11 @@ fn with_further_lines(first: Reading, record: &[u8], first_len: usize, frame: &F
 #[inline]
 fn one_line(line: &[u8], context: &Context, frame: &Frame<'_>, layer: Layer) -> Reading {
     let line = match line {
-        [b' ' | b'\t', ..] => line.trim_ascii_start(),
+        [b' ' | b'\t', rest @ ..] => match rest.trim_ascii_start() {
+            // Indented words are a continuation, or a level set to the right; no format of its own begins so.
+            words @ [b'A'..=b'Z' | b'a'..=b'z', ..] => return Reading::text(text::read(words, frame)),
+            indented => indented,
+        },
         _ => line,
     };
     match *line {
@@ -243,7 +247,7 @@ fn digit(line: &[u8], context: &Context, frame: &Frame<'_>, layer: Layer) -> Rea
             return unwrapped(Kind::Cri, &wrapped, frame);
         }
         if let [b' ', b' ', b' ' | b'0'..=b'9', ..] | [b' ', b'0'..=b'9', ..] = line[len..]
-            && let Some(found) = letters::logcat(line)
+            && let Some(found) = letters::logcat_after_time(stamp, &line[len..])
         {
             return lettered(Kind::Logcat, &found, frame);
         }

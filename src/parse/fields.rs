@@ -4,7 +4,7 @@ use super::{
     Context, Format, Rules,
     access::Access,
     auto::Kind,
-    container,
+    clusters, container,
     json::{self, Members, Value},
     letters::{self, Lettered},
     logfmt::Pairs,
@@ -54,7 +54,11 @@ pub fn read(rules: &Rules, context: &Context, record: &[u8], each: Each<'_>) {
                 });
             }
         }
-        Kind::Cluster => {}
+        Kind::Cluster => {
+            if let Some(found) = clusters::labelled(line).or_else(|| clusters::numbered(line)) {
+                each(b"node", found.node);
+            }
+        }
         Kind::Journal => journal(record, each),
         Kind::Text => after_prefix(line, each),
     }

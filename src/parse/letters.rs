@@ -56,7 +56,12 @@ pub fn logcat(line: &[u8]) -> Option<Lettered<'_>> {
         [_, _, _, _, b'-', _, _, b'-', _, _, b' ', ..] => time::iso::read(line)?,
         _ => return None,
     };
-    let rest = line[len..].trim_ascii_start();
+    logcat_after_time(stamp, &line[len..])
+}
+
+/// Reads what follows logcat's time, in either layout.
+pub fn logcat_after_time(stamp: Stamp, rest: &[u8]) -> Option<Lettered<'_>> {
+    let rest = rest.trim_ascii_start();
     let (pid, after) = digits(rest);
     if pid.is_empty() {
         return Some(Lettered { stamp: Some(stamp), ..brief(rest)? });

@@ -113,6 +113,7 @@ pub fn priority(bytes: &[u8]) -> Option<(u32, usize)> {
 }
 
 /// Reads a time that begins with a month and has no comma: RFC 3164's, also with a year or a fraction.
+#[inline]
 fn named_time(bytes: &[u8]) -> Option<(Stamp, usize)> {
     let bytes_or_star = bytes.strip_prefix(b"*").unwrap_or(bytes);
     if !bytes_or_star.first().is_some_and(u8::is_ascii_alphabetic) {
@@ -189,6 +190,7 @@ fn structured_data(data: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
 
 /// Reads what follows RFC 3164's time: ` HOST APP[PID]: MESSAGE`. None when a level word or a bracket stands where the
 /// host should.
+#[inline]
 fn header(bytes: &[u8]) -> Option<Syslog<'_>> {
     let rest = bytes.strip_prefix(b":").unwrap_or(bytes);
     let rest = rest.strip_prefix(b" ")?;
@@ -209,6 +211,7 @@ fn header(bytes: &[u8]) -> Option<Syslog<'_>> {
 }
 
 /// Reads `APP[PID]: MESSAGE`, or a message without them. A name may have spaces when its process follows.
+#[inline]
 fn header_without_host(bytes: &[u8]) -> Syslog<'_> {
     let head = &bytes[..bytes.len().min(TAG_BYTES)];
     let colon = memchr::memchr_iter(b':', head).find(|&at| matches!(head.get(at + 1), None | Some(b' ' | b'\t')));
