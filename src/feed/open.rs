@@ -1,6 +1,6 @@
 //! Opening a subscription: which files, and where to start in each.
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Instant};
 
 use globset::{GlobBuilder, GlobMatcher};
 use xxhash_rust::xxh3::xxh3_64;
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     entry::{encode::Shape, stream_cursor::Cursor},
     filter::Filter,
+    limits::PROVISIONAL_AFTER,
     telemetry::GapReason,
     watch::{
         LogFile, Role,
@@ -207,6 +208,10 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
     let job = tokio::task::spawn_blocking(move || {
         for file in &files {
             look(file);
+            // What is there now is the answer, also when it may go on.
+            if !follow || file.unsettled_for(Instant::now()).is_some_and(|quiet| quiet >= PROVISIONAL_AFTER) {
+                file.settle();
+            }
         }
         if !cursors.is_empty() {
             allowed.iter().for_each(look);

@@ -16,6 +16,7 @@ use crate::{
     entry::{Nanos, Offset, cursor::TailHash},
     file::{Blocking, Cell, CellError, ReadAt, cell::Plan, lines},
     limits::{GRID_BYTES, TAIL_STEP_FILES_MAX, TAIL_STEP_GRIDS_MAX},
+    parse::Rules,
     telemetry::Telemetry,
     watch::{LogFile, Published},
 };
@@ -211,7 +212,8 @@ fn step_back(
     let reader = Blocking(&handle);
     let mut from = end;
     for _ in 0..TAIL_STEP_GRIDS_MAX {
-        let start = cell_start_before(&reader, from).map_err(|error| CellError::Io(from, error))?;
+        let start =
+            cell_start_before(&reader, &file.log.source.rules, from).map_err(|error| CellError::Io(from, error))?;
         let plan = Plan {
             start,
             head: from,
@@ -232,13 +234,15 @@ fn step_back(
 }
 
 /// The start of the first record on the last stretch of the grid before `end` on which a record starts.
-fn cell_start_before(reader: &impl ReadAt, end: Offset) -> std::io::Result<Offset> {
+fn cell_start_before(reader: &impl ReadAt, rules: &Rules, end: Offset) -> std::io::Result<Offset> {
     let mut grid = (end.0 - 1) / GRID_BYTES * GRID_BYTES;
     while grid > 0 {
-        if let Some(newline_end) = lines::first_line_end(reader, Offset(grid - 1), Offset(end.0 - 1))? {
-            return Ok(newline_end);
+        if let Some(line) = lines::first_line_end(reader, Offset(grid - 1), Offset(end.0 - 1))?
+            && let Some(start) = lines::first_record_start(reader, rules, line, end)?
+        {
+            return Ok(start);
         }
-        // A line longer than the grid is wide: its start lies further back.
+        // A record longer than the grid is wide: its start lies further back.
         grid -= GRID_BYTES;
     }
     Ok(Offset::ZERO)

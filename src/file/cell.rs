@@ -15,7 +15,7 @@ use crate::{
         cursor::{HeadHash, TailHash},
         flag,
     },
-    limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES, GRID_BYTES, LOOK_BACK_BYTES},
+    limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES, GRID_BYTES, LOOK_BACK_BYTES, RECORD_BYTES_MAX},
     parse::{self, Context, Rules},
 };
 
@@ -136,7 +136,11 @@ impl Cell {
         cell.bytes = read_exactly(reader, base, want)?;
         cell.start_tail = TailHash::of(&cell.bytes[..before as usize]);
         cell.complete_last_record(reader, plan, grid)?;
+        if plan.rules.joins_lines() || plan.rules.joins_parts() {
+            cell.complete_joined_record(reader, plan, grid)?;
+        }
         cell.split(before as usize, plan.line_max);
+        cell.flag_provisional(plan.head);
         cell.open = cell.end == plan.head && cell.end < grid;
         cell.carry = cell.look_back(reader).map_err(|error| CellError::Io(base, error))?;
         Ok(cell)
@@ -317,10 +321,17 @@ impl Cell {
     /// Lists the records of the bytes from `from` on, which end with a newline unless the last record is a long one.
     fn split(&mut self, from: usize, line_max: usize) {
         let data = &self.bytes[from..];
+        let rules = &self.rules;
         self.records.reserve(data.len() / 100 + 1);
-        let mut at = 0;
+        let (mut at, mut unfinished) = (0, None);
         for newline in memchr_iter(b'\n', data) {
-            self.records.push(record(&data[at..newline], from + at, line_max));
+            let line = without_return(&data[at..newline]);
+            let goes_on = at > 0 && !rules.begins(unfinished, line);
+            unfinished = rules.leaves_unfinished(line).then_some(line);
+            match self.records.last_mut() {
+                Some(last) if goes_on => extend(last, &data[last.at as usize - from..newline], line_max),
+                _ => self.records.push(record(&data[at..newline], from + at, line_max)),
+            }
             at = newline + 1;
         }
         if let Some(cut) = self.cut {
@@ -329,6 +340,60 @@ impl Cell {
             self.records.push(Record { at: index(from + at), len: index(len), flags });
         }
         self.bytes.shrink_to_fit();
+    }
+
+    /// Flags the last record when it ends at the head, and what is written next may belong to it.
+    fn flag_provisional(&mut self, head: Offset) {
+        let Some(last) = self.records.last().filter(|_| self.end == head && self.cut.is_none()) else { return };
+        let text = self.bytes_of(last);
+        let line = memchr::memrchr(b'\n', text).map_or(text, |found| &text[found + 1..]);
+        if self.rules.may_go_on(line)
+            && let Some(last) = self.records.last_mut()
+        {
+            last.flags |= flag::PROVISIONAL;
+        }
+    }
+
+    /// Reads on behind the grid line while lines belong to the record that lies across it.
+    fn complete_joined_record(
+        &mut self,
+        reader: &(impl ReadAt + ?Sized),
+        plan: &Plan<'_>,
+        grid: Offset,
+    ) -> Result<(), CellError> {
+        while self.cut.is_none() && grid <= self.end && self.end < plan.head {
+            let whole = self.bytes.len();
+            let first = plan.start.since(self.base) as usize;
+            let line_at =
+                |end: usize| memchr::memrchr(b'\n', &self.bytes[first..end - 1]).map_or(first, |at| first + at + 1);
+            let before = line_at(whole);
+            let unfinished = without_return(&self.bytes[before..whole - 1]);
+            // Whether the next line begins a record is all that is asked, so its first bytes may do.
+            let next = read_line(reader, self.end, plan.head, plan.line_max)?;
+            let unfinished = self.rules.leaves_unfinished(unfinished).then_some(unfinished);
+            if self.rules.begins(unfinished, without_return(&next.text)) || self.is_forced_start(before) {
+                return Ok(());
+            }
+            if next.is_cut {
+                // An over-long line is a record of its own, whatever it says.
+                return Ok(());
+            }
+            self.bytes.extend_from_slice(&next.text);
+            self.bytes.push(b'\n');
+            self.end = next.end;
+        }
+        Ok(())
+    }
+
+    /// Whether the line behind the bytes read so far begins a record although it does not look like one, so that a
+    /// file without any line that does can be entered in its middle: the first line behind each mebibyte, when no
+    /// line of the mebibyte before it begins one. `before` is where the last line lies.
+    fn is_forced_start(&self, before: usize) -> bool {
+        let last_line = self.base.after(before as u64);
+        let crosses = last_line.0 / RECORD_BYTES_MAX < self.end.0 / RECORD_BYTES_MAX;
+        let from = self.bytes.len().saturating_sub(RECORD_BYTES_MAX as usize).max(self.start.since(self.base) as usize);
+        let mut lines = self.bytes[from..].split_inclusive(|byte| *byte == b'\n');
+        crosses && !lines.any(|line| self.rules.starts_record(without_return(line.strip_suffix(b"\n").unwrap_or(line))))
     }
 
     /// Finds the time that stands in for the first record's when it has none of its own.
@@ -353,7 +418,8 @@ impl Cell {
             let offset = from.after(line_start as u64);
             let line = record(&bytes[line_start..text_end], line_start, usize::MAX);
             let text = &bytes[line_start..line_start + line.len as usize];
-            if let Some(time) = parse::parse(&self.rules, &self.context_at(offset), text).time {
+            let begins = !self.rules.joins_lines() || self.rules.starts_record(text);
+            if begins && let Some(time) = parse::parse(&self.rules, &self.context_at(offset), text).time {
                 return Ok(Some(Carry { from: offset, time }));
             }
             end = line_start;
@@ -400,7 +466,7 @@ impl LongLine {
         kept: &mut Vec<u8>,
         head: Offset,
     ) -> Result<Option<CutEnd>, CellError> {
-        let mut block = vec![0; GRID_BYTES as usize];
+        let mut block = vec![0; SLACK_BYTES as usize];
         let mut window: Vec<u8> = kept[kept.len().saturating_sub(CURSOR_TAIL_BYTES as usize)..].to_vec();
         let mut dropped = false;
         loop {
@@ -417,6 +483,7 @@ impl LongLine {
             window.extend_from_slice(part);
             window.drain(..window.len().saturating_sub(CURSOR_TAIL_BYTES as usize));
             self.seen = self.seen.after(part.len() as u64);
+            block.resize(GRID_BYTES as usize, 0);
             if found.is_some() {
                 let crlf = window.ends_with(b"\r\n");
                 return Ok(dropped.then(|| CutEnd { tail: TailHash::of(&window), crlf }));
@@ -444,6 +511,42 @@ fn record(line: &[u8], at: usize, line_max: usize) -> Record {
         len
     };
     Record { at: index(at), len: index(len), flags }
+}
+
+/// A line without the carriage return that belongs to its terminator.
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Adds a line to a record; `text` is all of its bytes from its first line on, without the last newline.
+fn extend(last: &mut Record, text: &[u8], line_max: usize) {
+    let joined = record(text, last.at as usize, line_max);
+    // The terminators between its lines are part of the message; only that of the last line is told by flags.
+    *last = Record { flags: joined.flags | flag::JOINED, ..joined };
+}
+
+/// One line, read by itself.
+struct ReadLine {
+    text: Vec<u8>,
+    /// Where the next one begins.
+    end: Offset,
+    /// Whether it is longer than what was kept.
+    is_cut: bool,
+}
+
+fn read_line(
+    reader: &(impl ReadAt + ?Sized),
+    at: Offset,
+    head: Offset,
+    line_max: usize,
+) -> Result<ReadLine, CellError> {
+    let mut text = Vec::new();
+    let mut rest = LongLine { kept_max: line_max + 2, seen: at };
+    let cut = rest.read_to_newline(reader, &mut text, head)?;
+    if cut.is_none() {
+        text.pop();
+    }
+    Ok(ReadLine { text, end: rest.seen, is_cut: cut.is_some() })
 }
 
 /// A place in a cell's buffer, which holds one grid step and one record.

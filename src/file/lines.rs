@@ -7,7 +7,8 @@ use memchr::{memchr, memrchr};
 use super::ReadAt;
 use crate::{
     entry::{Offset, cursor::TailHash},
-    limits::{CURSOR_TAIL_BYTES, GRID_BYTES},
+    limits::{CURSOR_TAIL_BYTES, GRID_BYTES, RECORD_BYTES_MAX},
+    parse::Rules,
 };
 
 /// How far a file was known to be written, and what lay before that place.
@@ -79,6 +80,89 @@ pub fn last_line_end(reader: &(impl ReadAt + ?Sized), from: Offset, to: Offset) 
             return Ok(Some(at.after(index as u64 + 1)));
         }
         end = at;
+    }
+    Ok(None)
+}
+
+/// Where the last record before `head` begins when what is written next may belong to it; else `head`.
+///
+/// `floor` is a place where a record begins, or that a reader may stand at; nothing before it is looked at.
+///
+/// # Errors
+/// As the reader.
+pub fn last_settled(reader: &(impl ReadAt + ?Sized), rules: &Rules, floor: Offset, head: Offset) -> io::Result<Offset> {
+    if !(rules.joins_lines() || rules.joins_parts()) || head <= floor {
+        return Ok(head);
+    }
+    let mut span = 4096;
+    loop {
+        let from = Offset(head.0.saturating_sub(span)).max(floor);
+        let mut bytes = vec![0; head.since(from) as usize];
+        let got = reader.fill_at(&mut bytes, from)?;
+        // The first line of the window is whole only at the floor.
+        let begin = if from == floor { 0 } else { memchr(b'\n', &bytes[..got]).map_or(got, |found| found + 1) };
+        let lines = || bytes[begin..got].split_inclusive(|byte| *byte == b'\n');
+        let text = |line: &'_ [u8]| {
+            line.strip_suffix(b"\n").map_or(line.len(), |line| line.strip_suffix(b"\r").unwrap_or(line).len())
+        };
+        if let Some(last) = lines().next_back()
+            && !rules.may_go_on(&last[..text(last)])
+        {
+            return Ok(head);
+        }
+        let (mut at, mut found, mut unfinished) = (begin, None, None);
+        for (number, line) in lines().enumerate() {
+            let line_text = &line[..text(line)];
+            // What comes before the window's first line is not known, unless it is the floor.
+            if rules.begins(unfinished, line_text) && (number > 0 || from == floor) {
+                found = Some(from.after(at as u64));
+            }
+            unfinished = rules.leaves_unfinished(line_text).then_some(line_text);
+            at += line.len();
+        }
+        match found {
+            Some(found) => return Ok(found),
+            None if from == floor => return Ok(floor),
+            None if span >= 2 * RECORD_BYTES_MAX => return Ok(head),
+            None => span *= 8,
+        }
+    }
+}
+
+/// Where the first record begins at or behind `from`, which is the beginning of a line; none before `to`.
+///
+/// # Errors
+/// As the reader.
+pub fn first_record_start(
+    reader: &(impl ReadAt + ?Sized),
+    rules: &Rules,
+    from: Offset,
+    to: Offset,
+) -> io::Result<Option<Offset>> {
+    if !(rules.joins_lines() || rules.joins_parts()) {
+        return Ok(Some(from).filter(|from| *from < to));
+    }
+    // The line before decides, too: a container's runtime may have split it.
+    let back = Offset(from.0.saturating_sub(GRID_BYTES));
+    let mut bytes = vec![0; from.since(back) as usize];
+    let got = reader.fill_at(&mut bytes, back)?;
+    let before = bytes[..got].strip_suffix(b"\n").unwrap_or_default();
+    let before = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut unfinished = rules.leaves_unfinished(before).then(|| before.to_vec());
+    let (mut at, mut last) = (from, from);
+    while at < to {
+        // Where a record is begun by force: see `Cell`.
+        let forced = last.0 / RECORD_BYTES_MAX < at.0 / RECORD_BYTES_MAX && at.since(from) >= RECORD_BYTES_MAX;
+        let Some(end) = first_line_end(reader, at, to)? else { return Ok(None) };
+        let mut line = vec![0; (end.since(at) - 1).min(GRID_BYTES) as usize];
+        let got = reader.fill_at(&mut line, at)?;
+        line.truncate(got);
+        let text = line.strip_suffix(b"\r").unwrap_or(&line);
+        if rules.begins(unfinished.as_deref(), text) || forced {
+            return Ok(Some(at));
+        }
+        unfinished = rules.leaves_unfinished(text).then(|| text.to_vec());
+        (last, at) = (at, end);
     }
     Ok(None)
 }

@@ -114,10 +114,14 @@ fn unwrapper(line: &[u8]) -> fn(&[u8]) -> Option<Wrapped<'_>> {
 /// Whether `line` continues the container's line that `before`, the line just before it, began.
 pub fn continues(before: &[u8], line: &[u8]) -> bool {
     let unwrap = unwrapper(line);
-    match (unwrap(before), unwrap(line)) {
-        (Some(before), Some(line)) => before.partial && before.stream == line.stream,
-        _ => false,
-    }
+    let Some(before) = unwrap(before).filter(|before| before.partial) else { return false };
+    unwrap(line).is_some_and(|line| before.stream == line.stream)
+}
+
+/// Whether the container's line goes on behind `line`.
+#[inline]
+pub fn is_partial(line: &[u8]) -> bool {
+    unwrapper(line)(line).is_some_and(|line| line.partial)
 }
 
 #[cfg(test)]

@@ -172,6 +172,22 @@ impl Rules {
         matches!(self.format, Format::Auto | Format::Cri | Format::Docker)
     }
 
+    /// Whether a record that ends with `line` may go on with the lines that follow.
+    pub fn may_go_on(&self, line: &[u8]) -> bool {
+        self.joins_lines() || self.leaves_unfinished(line)
+    }
+
+    /// Whether a container's runtime split a line after `line`.
+    pub fn leaves_unfinished(&self, line: &[u8]) -> bool {
+        self.joins_parts() && container::is_partial(line)
+    }
+
+    /// Whether `line` begins a record: by `multiline`, and as no part of what `before`, the line just before it in the
+    /// file, left unfinished.
+    pub fn begins(&self, before: Option<&[u8]>, line: &[u8]) -> bool {
+        self.starts_record(line) && !before.is_some_and(|before| self.continues(before, line))
+    }
+
     /// Whether `line` goes on with what `before`, the line just before it in the file, left unfinished: CRI's and
     /// Docker's partial lines of one stream. The two lines alone decide.
     pub fn continues(&self, before: &[u8], line: &[u8]) -> bool {

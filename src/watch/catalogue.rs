@@ -148,9 +148,11 @@ impl Catalogue {
             if let Some(file) = displaced
                 && !matches!(&seen.thing, Thing::File(stat) if stat.identity == file.identity)
                 && file.is_waited_on()
-                && let Err(error) = file.check_blocking()
             {
-                tracing::debug!(path = %seen.path.display(), %error, "cannot look at a displaced file");
+                if let Err(error) = file.check_blocking() {
+                    tracing::debug!(path = %seen.path.display(), %error, "cannot look at a displaced file");
+                }
+                file.settle();
             }
         }
         let changes = lock(&self.known).take_in(seen);

@@ -18,11 +18,7 @@ use super::{
     pattern::{self, NameGlob, Pattern},
 };
 use crate::{
-    entry::{
-        Nanos, Offset,
-        cursor::{Lineage, TailHash},
-        encode::FilePart,
-    },
+    entry::{Nanos, Offset, cursor::Lineage, encode::FilePart},
     file::{
         Identity, ReadAt, Stat, identity,
         lines::{self, KnownHead, Look},
@@ -160,8 +156,10 @@ struct Place {
 #[derive(Debug, Default)]
 struct State {
     published: Published,
-    /// Hash of the bytes before the head.
-    tail: TailHash,
+    /// End of the last line: the head, or behind it while the last record may go on.
+    line_head: KnownHead,
+    /// When the end of the last line was first seen.
+    line_seen: Option<Instant>,
     /// No newline lies between the head and here.
     scanned: Offset,
     /// Its size when it was taken from those who wait, since nothing more was expected.
@@ -298,16 +296,15 @@ impl LogFile {
     /// # Errors
     /// As the reader; then nothing changed here.
     pub fn check(&self, reader: &impl ReadAt, size: Offset, mtime: Nanos, seen: Instant) -> io::Result<Checked> {
-        let (before, scanned, tail) = {
+        let (before, scanned, known) = {
             let state = lock(&self.state);
-            (state.published, state.scanned, state.tail)
+            (state.published, state.scanned, state.line_head)
         };
         if size == before.size && mtime == before.mtime {
             return Ok(Checked::Same);
         }
-        let known = KnownHead { at: before.head, tail };
         // A writer that fills what it reserved changes bytes behind the place where no newline was.
-        let scanned = if size == before.size { before.head } else { scanned };
+        let scanned = if size == before.size { known.at } else { scanned };
         let look = if size < before.size { Look::Other } else { lines::look(reader, known, scanned, size)? };
         let (truncated, head) = match look {
             Look::Same(head) => (false, head),
@@ -316,17 +313,22 @@ impl LogFile {
                 Look::Other => (true, KnownHead::default()),
             },
         };
+        let floor = if truncated { Offset::ZERO } else { before.head };
+        let settled = lines::last_settled(reader, &self.log.source.rules, floor, head.at)?;
         let mut state = lock(&self.state);
         if state.published.generation != before.generation || !truncated && state.published.size > size {
             // Somebody else looked at the same time and saw more.
             return Ok(Checked::Same);
         }
-        let grown = head.at != before.head;
+        let grown = settled != before.head;
         let published = &mut state.published;
         published.generation += u32::from(truncated);
-        (published.head, published.size, published.mtime) = (head.at, size, mtime);
+        (published.head, published.size, published.mtime) = (settled, size, mtime);
         published.finished &= !grown && !truncated;
-        (state.scanned, state.tail) = (size, head.tail);
+        if state.line_head != head {
+            state.line_seen = Some(seen);
+        }
+        (state.scanned, state.line_head) = (size, head);
         if grown || truncated {
             state.changed_at = Some(seen);
         }
@@ -335,6 +337,21 @@ impl LogFile {
             (false, true) => Checked::Grown,
             (false, false) => Checked::Same,
         })
+    }
+
+    /// How long ago the record at the head was last written to, while it may go on; none when there is no such record.
+    pub fn unsettled_for(&self, now: Instant) -> Option<Duration> {
+        let state = lock(&self.state);
+        let unsettled = state.published.head < state.line_head.at;
+        unsettled.then(|| state.line_seen.map_or(Duration::MAX, |seen| now.saturating_duration_since(seen)))
+    }
+
+    /// Publishes the record at the head although it may go on; whether there was one.
+    pub fn settle(&self) -> bool {
+        let mut state = lock(&self.state);
+        let news = state.published.head < state.line_head.at;
+        state.published.head = state.line_head.at;
+        news
     }
 
     /// Looks how far it is written, waiting for the disk if need be; opens it first.
@@ -354,7 +371,7 @@ impl LogFile {
             return false;
         }
         state.published = Published { generation: generation + 1, ..Published::default() };
-        (state.scanned, state.tail) = (Offset::ZERO, KnownHead::default().tail);
+        (state.scanned, state.line_head) = (Offset::ZERO, KnownHead::default());
         true
     }
 

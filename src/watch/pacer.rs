@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, HashMap, HashSet, VecDeque},
     io,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -21,7 +21,9 @@ use super::{
 };
 use crate::{
     file::{Cached, identity},
-    limits::{BLOCKING_CHECKS_MAX, FINISHED_AFTER, POLL_EVERY, RECHECK_EVERY, RETIRED_AFTER, WAKE_INTERVAL},
+    limits::{
+        BLOCKING_CHECKS_MAX, FINISHED_AFTER, POLL_EVERY, PROVISIONAL_AFTER, RECHECK_EVERY, RETIRED_AFTER, WAKE_INTERVAL,
+    },
     telemetry::{SourceLabel, Telemetry},
 };
 
@@ -35,17 +37,28 @@ pub struct Pacer {
     /// Files to look at again, by the time at which it is due.
     due: BinaryHeap<Reverse<(Instant, u64, Due)>>,
     order: u64,
+    /// Files that are to be settled at some time in the heap.
+    unsettled: HashSet<FileId>,
     /// Looks that wait for a disk, and those that wait for one of them to end.
     blocking: JoinSet<(Arc<LogFile>, io::Result<Checked>)>,
     queued: VecDeque<Arc<LogFile>>,
 }
 
+/// What is to be done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    /// Look how far it is written.
+    Look,
+    /// Publish the record at its head, unless more came.
+    Settle,
+}
+
 /// A file in the heap, which orders by time only.
-struct Due(Arc<LogFile>);
+struct Due(Task, Arc<LogFile>);
 
 impl PartialEq for Due {
     fn eq(&self, other: &Self) -> bool {
-        self.0.id == other.0.id
+        self.1.id == other.1.id
     }
 }
 impl Eq for Due {}
@@ -56,7 +69,7 @@ impl PartialOrd for Due {
 }
 impl Ord for Due {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.id.cmp(&other.0.id)
+        self.1.id.cmp(&other.1.id)
     }
 }
 
@@ -70,6 +83,7 @@ impl Pacer {
             looked: HashMap::new(),
             due: BinaryHeap::new(),
             order: 0,
+            unsettled: HashSet::new(),
             blocking: JoinSet::new(),
             queued: VecDeque::new(),
         }
@@ -100,20 +114,27 @@ impl Pacer {
         for file in self.hints.take_files() {
             match self.looked.get(&file.id) {
                 // Still marked as dirty, so no hint will queue it a second time.
-                Some(last) if now < *last + WAKE_INTERVAL => self.delay(file, *last + WAKE_INTERVAL),
+                Some(last) if now < *last + WAKE_INTERVAL => self.delay(Task::Look, file, *last + WAKE_INTERVAL),
                 _ => self.look(file, now),
             }
         }
         while self.due.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
-            if let Some(Reverse((.., Due(file)))) = self.due.pop() {
-                self.look(file, now);
+            match self.due.pop() {
+                Some(Reverse((.., Due(Task::Look, file)))) => self.look(file, now),
+                Some(Reverse((.., Due(Task::Settle, file)))) => {
+                    self.unsettled.remove(&file.id);
+                    if let Some(quiet) = file.unsettled_for(now) {
+                        self.settle_later(&file, quiet);
+                    }
+                }
+                None => {}
             }
         }
     }
 
-    fn delay(&mut self, file: Arc<LogFile>, until: Instant) {
+    fn delay(&mut self, task: Task, file: Arc<LogFile>, until: Instant) {
         self.order += 1;
-        self.due.push(Reverse((until, self.order, Due(file))));
+        self.due.push(Reverse((until, self.order, Due(task, file))));
     }
 
     fn look(&mut self, file: Arc<LogFile>, now: Instant) {
@@ -138,6 +159,22 @@ impl Pacer {
         }
     }
 
+    /// Publishes the record at the head once nothing has been added to it for a while.
+    fn settle_later(&mut self, file: &Arc<LogFile>, quiet: Duration) {
+        match PROVISIONAL_AFTER.checked_sub(quiet).filter(|left| !left.is_zero()) {
+            None => {
+                if file.settle() {
+                    file.wake();
+                }
+            }
+            Some(left) => {
+                if self.unsettled.insert(file.id) {
+                    self.delay(Task::Settle, file.clone(), Instant::now() + left);
+                }
+            }
+        }
+    }
+
     fn look_blocking(&mut self, file: Arc<LogFile>) {
         if self.blocking.len() >= BLOCKING_CHECKS_MAX {
             self.queued.push_back(file);
@@ -159,12 +196,15 @@ impl Pacer {
         }
     }
 
-    fn looked_at(&self, file: &Arc<LogFile>, looked: io::Result<Checked>) {
+    fn looked_at(&mut self, file: &Arc<LogFile>, looked: io::Result<Checked>) {
         let source = &file.log.source.name;
         match looked {
             Ok(checked) => {
                 if file.set_trouble(None) {
                     tracing::info!(source, path = %file.path().display(), "readable again");
+                }
+                if let Some(quiet) = file.unsettled_for(Instant::now()) {
+                    self.settle_later(file, quiet);
                 }
                 match checked {
                     Checked::Same => {}

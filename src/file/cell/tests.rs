@@ -111,3 +111,92 @@ proptest! {
         prop_assert_eq!(rebuilt, text);
     }
 }
+
+/// The records of a text whose lines are joined, from any of their starts, at any place of the grid.
+mod joined {
+    use super::*;
+    use crate::{
+        file::lines,
+        parse::{Multiline, RulesSpec},
+    };
+
+    fn rules(multiline: Multiline) -> Arc<Rules> {
+        Arc::new(Rules::new(&RulesSpec { multiline, ..RulesSpec::default() }).expect("good rules"))
+    }
+
+    fn cells(text: &[u8], from: u64, rules: &Arc<Rules>) -> Vec<(u64, Vec<u8>, u32)> {
+        let (mut at, mut records) = (from, Vec::new());
+        while at < text.len() as u64 {
+            let cell = Cell::read(text, &plan(at, text.len(), text, rules)).expect("memory never fails");
+            for (index, record) in cell.records().iter().enumerate() {
+                records.push((cell.start_of(index).0, cell.bytes_of(record).to_vec(), record.flags));
+            }
+            assert!(cell.end().0 > at);
+            at = cell.end().0;
+        }
+        records
+    }
+
+    #[test]
+    fn a_trace_is_one_record_and_the_last_one_may_go_on() {
+        let text = b"one\n  at a\r\n\tat b\ntwo\n\n  x\nthree\n";
+        let records = cells(text, 0, &rules(Multiline::Indent));
+        let found: Vec<_> = records.iter().map(|(at, text, flags)| (*at, &text[..], *flags)).collect();
+        assert_eq!(
+            found,
+            [
+                (0, &b"one\n  at a\r\n\tat b"[..], flag::JOINED),
+                (18, &b"two\n\n  x"[..], flag::JOINED),
+                (27, &b"three"[..], flag::PROVISIONAL),
+            ]
+        );
+    }
+
+    #[test]
+    fn parts_of_a_containers_line_are_one_record() {
+        let line =
+            |stream: &str, tag: &str, text: &str| format!("2026-11-20T10:00:00.123456789Z {stream} {tag} {text}\n");
+        let text =
+            [line("stdout", "P", "a"), line("stdout", "F", "b"), line("stderr", "P", "c"), line("stdout", "F", "d")];
+        let records = cells(text.concat().as_bytes(), 0, &Arc::default());
+        let flags: Vec<_> = records.iter().map(|(.., flags)| *flags).collect();
+        assert_eq!(flags, [flag::JOINED, 0, 0], "only adjacent lines of one stream belong together");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn joined_records_are_the_same_from_every_start(
+            sizes in prop::collection::vec((0usize..300, 0usize..6), 300..1500),
+            pick: prop::sample::Index,
+            crlf: bool,
+        ) {
+            let (mut text, mut starts) = (Vec::new(), Vec::new());
+            for (len, more) in sizes {
+                starts.push(text.len() as u64);
+                text.extend(std::iter::repeat_n(b's', len + 1));
+                for part in 0..more {
+                    text.extend_from_slice(if crlf { b"\r\n " } else { b"\n " });
+                    text.extend(std::iter::repeat_n(b'c', part * 40));
+                }
+                text.extend_from_slice(if crlf { b"\r\n" } else { b"\n" });
+            }
+            let rules = rules(Multiline::Indent);
+            let all = cells(&text, 0, &rules);
+            prop_assert_eq!(all.iter().map(|(at, ..)| *at).collect::<Vec<_>>(), starts.clone());
+            let from = starts[pick.index(starts.len())];
+            let rest: Vec<_> = all.iter().filter(|(at, ..)| *at >= from).cloned().collect();
+            prop_assert_eq!(cells(&text, from, &rules), rest);
+            // Entering anywhere finds the next start, and the last record is the one that may go on.
+            let head = Offset(text.len() as u64);
+            let settled = lines::last_settled(&text[..], &rules, Offset::ZERO, head).expect("memory never fails");
+            prop_assert_eq!(Some(&settled.0), starts.last());
+            let anywhere = Offset(pick.index(text.len()) as u64);
+            if let Some(line) = lines::first_line_end(&text[..], anywhere, head).expect("memory never fails") {
+                let found = lines::first_record_start(&text[..], &rules, line, head).expect("memory never fails");
+                prop_assert_eq!(found.map(|at| at.0), starts.iter().copied().find(|at| *at >= line.0));
+            }
+        }
+    }
+}
