@@ -21,6 +21,8 @@ const GRID: usize = GRID_BYTES as usize;
 /// Nothing, one small record, one cell, and what is usual.
 const CAPACITIES: [usize; 4] = [0, 1024, GRID + 8192, CACHE_BYTES_DEFAULT as usize];
 
+const CASES: u32 = 24;
+
 /// A line by what it is made of, so that a failed case can be read.
 #[derive(Clone, Debug)]
 struct Line {
@@ -213,8 +215,14 @@ async fn check(lines: &[Line], ends: bool, asks: &[Ask]) -> Result<(), TestCaseE
     Ok(())
 }
 
+/// As many cases as `PROPTEST_CASES` says, or as a plain test run has time for. A failed case prints what it was made of.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: CASES, ..config } }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn streams_are_the_same_whatever_the_cache_keeps(lines in lines(), ends: bool, asks in asks()) {

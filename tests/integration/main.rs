@@ -4,6 +4,7 @@ mod calls;
 mod exact;
 mod follow;
 mod identical;
+mod in_process;
 mod life;
 mod many;
 mod refusals;

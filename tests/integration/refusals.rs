@@ -127,6 +127,40 @@ async fn a_method_that_is_none_is_unimplemented() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_field_is_served_or_refused_by_name_but_never_ignored() {
+    let (_logs, daemon) = served();
+    let two = get(&daemon, v1::LogRequest { limit: 2, ..Default::default() }).await;
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    let middle = || v1::LogRequest { include: vec!["two".into()], ..Default::default() };
+    let far_future = 4_000_000_000;
+    for (field, with, without) in [
+        ("since", v1::LogRequest { since: at(far_future), ..Default::default() }, v1::LogRequest::default()),
+        ("until", v1::LogRequest { until: at(1), ..Default::default() }, v1::LogRequest::default()),
+        ("end", v1::LogRequest { end: two.entries[1].cursor.clone(), ..Default::default() }, v1::LogRequest::default()),
+        ("context_before", v1::LogRequest { context_before: 1, ..middle() }, middle()),
+        ("context_after", v1::LogRequest { context_after: 1, ..middle() }, middle()),
+    ] {
+        let (with, without) = (get(&daemon, with).await, get(&daemon, without).await);
+        match with.status.code() {
+            Code::Ok => assert_ne!(with.messages(), without.messages(), "{field} was ignored"),
+            Code::Unimplemented => assert!(with.status.message().contains(field), "{field}: {:?}", with.status),
+            _ => panic!("{field}: {:?}", with.status),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_are_too_large_are_refused() {
+    let (_logs, daemon) = served();
+    let request = v1::LogRequest { level: "x".repeat(5 << 20), ..Default::default() };
+    let status = refusal(&daemon, request).await;
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    let status =
+        refusal(&daemon, v1::LogRequest { resume: vec![Bytes::from_static(b"x"); 4097], ..Default::default() });
+    check_invalid(&status.await, "resume");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grpc_over_http1_is_refused() {
     let (_logs, daemon) = served();
     let answer = daemon.get("/logtap.v1.LogService/GetLogs");

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod daemon;
+pub mod served;
 pub mod subscriber;
 pub mod tap;
 
