@@ -224,6 +224,12 @@ pub const BLOCKING_CHECKS_MAX: usize = 4;
 pub const FINISHED_AFTER: Duration = Duration::from_secs(5);
 /// A record that may go on is sent provisionally after this much quiet.
 pub const PROVISIONAL_AFTER: Duration = Duration::from_secs(1);
+/// Beginnings that are remembered of a file whose content began anew.
+pub const PAST_BEGINNINGS_MAX: usize = 16;
+/// Files that are remembered after they have gone, so that one that comes back is not sent again.
+pub const GONE_FILES_MAX: usize = 10_000;
+/// A file that no name leads to is forgotten after this much time: half of a rename may have been seen.
+pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(15);
 /// Deleted files kept open for subscribers that lag.
 pub const HELD_FILES_MAX: usize = 64;
 /// How long a deleted file is kept open for a subscriber that lags.

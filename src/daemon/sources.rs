@@ -32,6 +32,7 @@ fn compile_one(source: &config::Source) -> Result<Source, String> {
         exclude: exclude.map_err(|error| error.to_string())?,
         rules: Arc::new(rules),
         line_max: source.max_line,
+        archives: source.archives,
     })
 }
 

@@ -173,7 +173,8 @@ pub async fn open(feed: &Arc<Feed>, request: Request) -> Result<(Subscription, E
     }
     let wanted = selection.clone();
     let interest = feed.catalogue.interest(&selection.key, move |file| {
-        !file.is_retired() && wanted.selects(&file.log.source.name, &file.log.path)
+        let is_past = file.is_retired() || file.is_archive();
+        !is_past && wanted.selects(&file.log.source.name, &file.log.path)
     });
     // First the place, then the looking: what changes from here on wakes.
     let ticket = interest.join();
@@ -282,6 +283,15 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
     });
     let mut members: Vec<_> = chosen.collect();
     members.sort_by(|a, b| (&a.file.log.path, a.file.id).cmp(&(&b.file.log.path, b.file.id)));
+    if request.follow {
+        // The files of one log one after the other, each up to where it was written when this began.
+        for index in 1..members.len() {
+            let before = &members[index - 1];
+            if Arc::ptr_eq(&before.file.log, &members[index].file.log) {
+                members[index].hold = Some((before.file.id, before.known.head));
+            }
+        }
+    }
     members
 }
 

@@ -6,7 +6,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -281,7 +281,8 @@ impl Subscription {
             }
             let start = Start { at: file.new_from(), ..Start::default() };
             let mut member = Member::new(file.clone(), start);
-            member.hold = file.predecessor.as_ref().and_then(|(before, until)| Some((before.upgrade()?.id, *until)));
+            let before = file.predecessor.as_ref().and_then(Weak::upgrade);
+            member.hold = before.map(|before| (before.id, before.published().head));
             let follows = self.members.iter().any(|member| Arc::ptr_eq(&member.file.log, &file.log));
             let change = if follows { FileChange::Rotated } else { FileChange::Added };
             self.events.push_back(Event::FileChange(file.log.clone(), change));

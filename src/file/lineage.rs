@@ -8,7 +8,12 @@
 //! to, `app.1.log` may be the first of several workers), which only what happens to the file tells. Where a name alone
 //! would as likely be another log (`app-1.log`, `app.8080.log`), it is not taken. Nothing here looks at a file.
 
-use std::{cmp::Reverse, ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
+use std::{
+    cmp::Reverse,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::Path,
+};
 
 use jiff::{civil::Date, tz::TimeZone};
 
@@ -66,6 +71,29 @@ pub fn rotated(live: &OsStr, sibling: &OsStr) -> Option<Rotated> {
         inserted(live, name)
     }?;
     Some(Rotated { until: tag.until(), rank: tag.rank(), compression })
+}
+
+/// The names of the logs that a file of this name may be the rotated past of, the longest first; whether there are such
+/// logs is for the caller to see.
+pub fn possible_lives(sibling: &OsStr) -> Vec<OsString> {
+    let whole = sibling.as_bytes();
+    let name = match Kind::of_name(Path::new(sibling)) {
+        Some(_) => Path::new(sibling).file_stem().map_or(whole, |stem| stem.as_bytes()),
+        None => whole,
+    };
+    let ends = (1..=name.len()).rev().filter(|end| name.get(*end).is_none_or(|byte| SEPARATORS.contains(byte)));
+    let extension = name.iter().rposition(|byte| *byte == b'.').map(|dot| &name[dot..]);
+    let candidates = ends.flat_map(|end| {
+        let inserted = extension.map(|extension| [&name[..end], extension].concat());
+        [Some(name[..end].to_vec()), inserted].into_iter().flatten()
+    });
+    let mut lives: Vec<OsString> = Vec::new();
+    for live in candidates.map(OsString::from_vec) {
+        if live != sibling && rotated(&live, sibling).is_some() && !lives.contains(&live) {
+            lives.push(live);
+        }
+    }
+    lives
 }
 
 /// What a rotation adds to a name.
@@ -186,6 +214,26 @@ fn number(text: &[u8], digits: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_logs_that_a_name_may_belong_to_are_found_from_the_name_alone() {
+        for (sibling, lives) in [
+            ("app.log.1", &["app.log"][..]),
+            ("app.log-20260102.gz", &["app.log"]),
+            ("app-20260102.log", &["app.log"]),
+            ("app.2026-01-02.log", &["app.log"]),
+            ("app.log.2026-01-02", &["app.log"]),
+            ("app.log", &[]),
+            ("app.log~", &[]),
+        ] {
+            let found = possible_lives(OsStr::new(sibling));
+            for live in lives {
+                assert!(found.contains(&OsString::from(live)), "{sibling}: {found:?}");
+            }
+            assert!(found.iter().all(|live| rotated(live, OsStr::new(sibling)).is_some()), "{sibling}: {found:?}");
+            assert_eq!(found.is_empty(), lives.is_empty(), "{sibling}: {found:?}");
+        }
+    }
 
     fn check(live: &str, sibling: &str) -> Option<Rotated> {
         rotated(OsStr::new(live), OsStr::new(sibling))

@@ -5,7 +5,10 @@ use std::{
     fs, io,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -15,8 +18,9 @@ use super::{
     reconcile::{Change, Known, Seen, Thing, Trouble},
 };
 use crate::{
-    file::{Stat, identity},
-    limits::{HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE},
+    entry::Offset,
+    file::{Blocking, ReadAt as _, Stat, archive::Kind, identity},
+    limits::{CURSOR_HEAD_BYTES, FORGOTTEN_AFTER, HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE},
     sync::{Mutex, lock},
     telemetry::{SourceLabel, Telemetry},
 };
@@ -28,6 +32,8 @@ type Wanted = Arc<dyn Fn(&LogFile) -> bool + Send + Sync>;
 pub struct Catalogue {
     sources: Vec<Arc<Source>>,
     known: Mutex<Known>,
+    /// Whether the file system was looked at before.
+    scanned: AtomicBool,
     /// Every path whose events concern a file: its own, and every hop of a symbolic link.
     routes: Mutex<HashMap<PathBuf, Arc<LogFile>>>,
     /// Every hop of symbolic links that lead nowhere yet, and the link that a source claims.
@@ -54,6 +60,7 @@ impl Catalogue {
         Self {
             sources,
             known: Mutex::new(Known::default()),
+            scanned: AtomicBool::new(false),
             routes: Mutex::default(),
             detours: Mutex::default(),
             dirs: Mutex::default(),
@@ -110,9 +117,17 @@ impl Catalogue {
         lock(&self.known).troubles().contains_key(path)
     }
 
-    /// Whether a file at `path` would be one of a source's logs.
+    /// Whether a file at `path` would be one of a source's logs, or the past of one.
     pub fn claims(&self, path: &Path) -> bool {
-        self.sources.iter().any(|source| source.claims(path))
+        self.owner(path).is_some()
+    }
+
+    /// The source that a file at `path` belongs to, and the live path of its log.
+    fn owner(&self, path: &Path) -> Option<(Arc<Source>, PathBuf)> {
+        self.sources.iter().find_map(|source| {
+            let is_log = |live: &Path| lock(&self.known).has_log(&source.name, live) || live.exists();
+            Some((source.clone(), source.log_of(path, is_log)?))
+        })
     }
 
     /// The interest in the files that `wanted` names; everybody with the same `key` shares it.
@@ -138,10 +153,14 @@ impl Catalogue {
     ///
     /// Returns the files that joined or lost their place, so that they can be looked at first.
     pub fn scan(&self, scope: &Scope) -> Vec<Arc<LogFile>> {
-        let seen = match scope {
+        let is_first = !self.scanned.swap(true, Ordering::AcqRel);
+        let mut seen = match scope {
             Scope::All => self.look_at_all(),
-            Scope::Paths(paths) => paths.iter().filter_map(|path| self.look_at(path)).collect(),
+            Scope::Paths(paths) => self.look_at_logs_of(paths),
         };
+        for seen in seen.iter_mut().filter(|seen| !is_first && seen.log != seen.path) {
+            seen.is_news = self.is_news(seen);
+        }
         // What an old file holds at this moment is what comes before its successor.
         for seen in &seen {
             let displaced = lock(&self.known).at(&seen.path).cloned();
@@ -156,6 +175,15 @@ impl Catalogue {
             }
         }
         let changes = lock(&self.known).take_in(seen);
+        for change in &changes {
+            // Opened before it can vanish, and its end known before its successor is met.
+            if let Change::Added(file) = change
+                && file.role() == Role::Rotated
+                && file.check_blocking().is_ok()
+            {
+                file.settle();
+            }
+        }
         if changes.is_empty() && !matches!(scope, Scope::All) {
             return Vec::new();
         }
@@ -169,7 +197,9 @@ impl Catalogue {
         self.refresh_interests();
         let mut known = lock(&self.known);
         // Two references are the catalogue's own: by number and by identity.
-        let unused = |file: &&Arc<LogFile>| file.role() == Role::Gone && Arc::strong_count(file) <= 2;
+        let unused = |file: &&Arc<LogFile>| {
+            file.role() == Role::Gone && file.displaced_for() > FORGOTTEN_AFTER && Arc::strong_count(file) <= 2
+        };
         let gone: Vec<_> = known.files().filter(unused).cloned().collect();
         gone.iter().for_each(|file| known.forget(file));
     }
@@ -227,7 +257,8 @@ impl Catalogue {
     }
 
     fn look_at_all(&self) -> Vec<Seen> {
-        let (mut all, mut taken) = (Expansion::default(), Vec::new());
+        let (mut all, mut taken): (_, Vec<(Arc<Source>, PathBuf)>) = (Expansion::default(), Vec::new());
+        let mut dirs_with_logs = BTreeSet::new();
         for source in &self.sources {
             let mut found = Expansion { dirs: std::mem::take(&mut all.dirs), ..Expansion::default() };
             source.patterns.iter().for_each(|pattern| pattern.expand(&mut found));
@@ -240,11 +271,18 @@ impl Catalogue {
                     taken.push((source.clone(), path));
                 }
             }
+            for dir in taken.iter().filter(|(owner, _)| source.archives && Arc::ptr_eq(owner, source)) {
+                dirs_with_logs.extend(dir.1.parent().map(Path::to_path_buf));
+            }
         }
+        let siblings = dirs_with_logs.iter().flat_map(|dir| names_in(dir));
+        let rotated = siblings.filter(|path| !all.paths.contains(path)).filter(|path| self.owner(path).is_some());
+        let rotated: Vec<PathBuf> = rotated.collect();
+        all.paths.extend(rotated.iter().cloned());
         let before: Vec<PathBuf> = lock(&self.known).paths().cloned().collect();
         let vanished = before.into_iter().filter(|path| !all.paths.contains(path)).collect::<Vec<_>>();
-        let mut seen: Vec<Seen> = taken.into_iter().map(|(source, path)| see(source, path)).collect();
-        seen.extend(vanished.iter().filter_map(|path| self.look_at(path)));
+        let mut seen: Vec<Seen> = taken.into_iter().map(|(source, path)| self.see(source, path)).collect();
+        seen.extend(rotated.iter().chain(&vanished).filter_map(|path| self.look_at(path)));
         for seen in &seen {
             for hop in pattern::hops(&seen.path) {
                 all.dirs.insert(pattern::existing_ancestor(&hop));
@@ -254,11 +292,55 @@ impl Catalogue {
         seen
     }
 
+    /// Looks at paths whose names may have changed, and at all else of the logs that they belong to: the order of a
+    /// rotation's steps is only seen from all of its names together.
+    fn look_at_logs_of(&self, paths: &HashSet<PathBuf>) -> Vec<Seen> {
+        let mut wanted: BTreeSet<PathBuf> = paths.iter().cloned().collect();
+        let owned = paths.iter().filter_map(|path| self.owner(path));
+        let logs: BTreeSet<PathBuf> = owned.filter(|(source, _)| source.archives).map(|(_, log)| log).collect();
+        for dir in logs.iter().filter_map(|log| log.parent()).collect::<BTreeSet<_>>() {
+            let of_logs = |path: &PathBuf| self.owner(path).is_some_and(|(_, log)| logs.contains(&log));
+            wanted.extend(names_in(dir).into_iter().filter(of_logs));
+        }
+        let known: Vec<_> = lock(&self.known).files().filter(|file| logs.contains(&file.log.path)).cloned().collect();
+        wanted.extend(known.iter().filter(|file| file.role() != Role::Gone).map(|file| file.path()));
+        wanted.extend(logs);
+        wanted.iter().filter_map(|path| self.look_at(path)).collect()
+    }
+
     fn look_at(&self, path: &Path) -> Option<Seen> {
-        let claimed = self.sources.iter().find(|source| source.claims(path)).cloned();
         // A file may lie where no pattern reaches, moved there; then only its own absence is news.
-        let source = claimed.or_else(|| lock(&self.known).at(path).map(|file| file.log.source.clone()))?;
-        Some(see(source, path.to_path_buf()))
+        let of_known = || lock(&self.known).at(path).map(|file| (file.log.source.clone(), file.log.path.clone()));
+        let (source, log) = self.owner(path).or_else(of_known)?;
+        Some(Seen { log, ..self.see(source, path.to_path_buf()) })
+    }
+
+    fn see(&self, source: Arc<Source>, path: PathBuf) -> Seen {
+        let log = self.owner(&path).map_or_else(|| path.clone(), |(_, log)| log);
+        // What is compressed is no text: its plain sibling was read.
+        let thing = match Kind::of_name(&path) {
+            Some(_) if log != path => Thing::Nothing,
+            Some(_) | None => thing_at(&path),
+        };
+        Seen { path, source, log, is_news: false, thing }
+    }
+
+    /// Whether a rotated file that was not known holds what nobody has read: it was live for so short that it was not
+    /// seen there. A copy of a known file begins like it.
+    fn is_news(&self, seen: &Seen) -> bool {
+        let Thing::File(stat) = &seen.thing else { return false };
+        let of_log: Vec<_> = lock(&self.known).files().filter(|file| file.log.path == seen.log).cloned().collect();
+        if of_log.iter().any(|file| file.identity == stat.identity) {
+            return false;
+        }
+        let mut beginning = vec![0; stat.size.0.min(CURSOR_HEAD_BYTES) as usize];
+        let Ok(file) = fs::File::open(&seen.path) else { return true };
+        let Ok(got) = Blocking(&file).fill_at(&mut beginning, Offset::ZERO) else { return true };
+        let mut known = of_log.iter().flat_map(|file| file.beginnings());
+        !known.any(|known| {
+            let len = known.len().min(got);
+            known[..len] == beginning[..len]
+        })
     }
 
     fn refresh_routes(&self) {
@@ -344,18 +426,22 @@ fn join(interest: &Arc<Interest>) {
     }
 }
 
-/// Looks at what lies at a path.
-fn see(source: Arc<Source>, path: PathBuf) -> Seen {
-    let thing = match Stat::of_path(&path) {
+/// The files in a directory, by name; none when it cannot be listed, which is told elsewhere.
+fn names_in(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+}
+
+/// What lies at a path.
+fn thing_at(path: &Path) -> Thing {
+    match Stat::of_path(path) {
         Ok(stat) if stat.regular => Thing::File(stat),
-        Ok(_) => Thing::Trouble(format!("is {}, no regular file", kind_of(&path))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(&path) {
+        Ok(_) => Thing::Trouble(format!("is {}, no regular file", kind_of(path))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(path) {
             Ok(_) => Thing::Trouble("is a symbolic link that leads nowhere".to_owned()),
             Err(_) => Thing::Nothing,
         },
         Err(error) => Thing::Trouble(error.to_string()),
-    };
-    Seen { path, source, thing }
+    }
 }
 
 fn kind_of(path: &Path) -> &'static str {

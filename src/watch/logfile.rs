@@ -1,6 +1,7 @@
 //! One physical file of a log: who it is, how far it is written, and who waits for more.
 
 use std::{
+    collections::VecDeque,
     fmt,
     fs::{File, OpenOptions},
     io,
@@ -20,10 +21,10 @@ use super::{
 use crate::{
     entry::{Nanos, Offset, cursor::Lineage, encode::FilePart},
     file::{
-        Identity, ReadAt, Stat, identity,
+        Identity, ReadAt, Stat, identity, lineage,
         lines::{self, KnownHead, Look},
     },
-    limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES},
+    limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES, PAST_BEGINNINGS_MAX},
     parse::Rules,
     sync::{Mutex, lock},
 };
@@ -45,12 +46,31 @@ pub struct Source {
     pub rules: Arc<Rules>,
     /// Bytes kept of one line.
     pub line_max: usize,
+    /// Whether rotated siblings of a live log are its past.
+    pub archives: bool,
 }
 
 impl Source {
     /// Whether `path` is one of its live logs, if it exists.
     pub fn claims(&self, path: &Path) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(path)) && !self.excludes(path)
+    }
+
+    /// The live path of the log that a file at `path` belongs to, if it is one of this source's: the path itself, or
+    /// that of the log whose rotated file it is by its name. `is_log` tells whether there is a log at a path.
+    pub fn log_of(&self, path: &Path, is_log: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+        let claimed = self.claims(path);
+        if !self.archives {
+            return claimed.then(|| path.to_path_buf());
+        }
+        let live = path.file_name().and_then(|name| {
+            let lives = lineage::possible_lives(name).into_iter().map(|live| path.with_file_name(live));
+            lives.into_iter().find(|live| self.claims(live) && is_log(live))
+        });
+        match live {
+            Some(live) => Some(live),
+            None => claimed.then(|| path.to_path_buf()),
+        }
     }
 
     /// Whether the live path is kept out.
@@ -88,6 +108,9 @@ pub enum Role {
     Live,
     /// It was the live file; another took its place.
     Rotated,
+    /// It lies where rotated files of its log lie, and was there already when this daemon began to watch, or is a copy
+    /// of what is known: the log's past, which nobody waits for.
+    Archive,
     /// No name leads to it any more that this daemon knows of.
     Gone,
 }
@@ -130,12 +153,14 @@ pub struct LogFile {
     pub btime: Option<Nanos>,
     /// Its size when it was first seen: where those begin who only want what is new and could not read it then.
     pub first_size: Offset,
-    /// The file that it took over from, and how far that one was written then.
-    pub predecessor: Option<(Weak<LogFile>, Offset)>,
+    /// The file of its log that came before it: what that one holds comes first.
+    pub predecessor: Option<Weak<LogFile>>,
     place: Mutex<Place>,
     state: Mutex<State>,
     handle: Mutex<Option<Arc<File>>>,
     beginning: Mutex<(u32, Arc<[u8]>)>,
+    /// How it began before its content began anew, to know copies of that by; the latest few.
+    past_beginnings: Mutex<VecDeque<Arc<[u8]>>>,
     interests: Mutex<Vec<Weak<Interest>>>,
     /// Subscriptions that have it among their files.
     readers: AtomicUsize,
@@ -147,6 +172,8 @@ pub struct LogFile {
 struct Place {
     path: PathBuf,
     role: Role,
+    /// Whether it was the log's past when it was found.
+    is_archive: bool,
     /// When it lost its live path.
     displaced: Option<Instant>,
     /// Why events do not tell of its changes, if they don't.
@@ -176,13 +203,7 @@ struct State {
 
 impl LogFile {
     /// A file that has just been seen at `path`.
-    pub fn new(
-        id: FileId,
-        log: Arc<Log>,
-        path: PathBuf,
-        stat: &Stat,
-        predecessor: Option<(Weak<Self>, Offset)>,
-    ) -> Self {
+    pub fn new(id: FileId, log: Arc<Log>, path: PathBuf, stat: &Stat, predecessor: Option<Weak<Self>>) -> Self {
         let state = State::default();
         Self {
             id,
@@ -191,10 +212,11 @@ impl LogFile {
             btime: stat.btime,
             first_size: stat.size,
             predecessor,
-            place: Mutex::new(Place { path, role: Role::Live, displaced: None, blind: None }),
+            place: Mutex::new(Place { path, role: Role::Live, is_archive: false, displaced: None, blind: None }),
             state: Mutex::new(state),
             handle: Mutex::new(None),
             beginning: Mutex::new((0, Arc::default())),
+            past_beginnings: Mutex::default(),
             interests: Mutex::new(Vec::new()),
             readers: AtomicUsize::new(0),
             dirty: AtomicBool::new(false),
@@ -217,11 +239,19 @@ impl LogFile {
         if let Some(path) = path {
             place.path = path;
         }
+        // The past stays the past, wherever a rotation moves it to.
+        place.is_archive |= role == Role::Archive;
+        let role = if place.is_archive && role == Role::Rotated { Role::Archive } else { role };
         place.displaced = match role {
             Role::Live => None,
-            Role::Rotated | Role::Gone => place.displaced.or_else(|| Some(Instant::now())),
+            Role::Rotated | Role::Archive | Role::Gone => place.displaced.or_else(|| Some(Instant::now())),
         };
         place.role = role;
+    }
+
+    /// Whether it was its log's past already when it was found: nobody waits for it.
+    pub fn is_archive(&self) -> bool {
+        lock(&self.place).is_archive
     }
 
     /// How long ago it lost its live path.
@@ -383,6 +413,12 @@ impl LogFile {
         news
     }
 
+    /// Says that it was known before, and read up to `size`.
+    pub fn known_before(&self, size: Offset) {
+        let mut state = lock(&self.state);
+        (state.retired, state.revived) = (Some(size), true);
+    }
+
     /// Takes it from those who wait: nothing more is expected.
     pub fn retire(&self) {
         let mut state = lock(&self.state);
@@ -449,7 +485,13 @@ impl LogFile {
         let bytes: Arc<[u8]> = bytes.into();
         // What lies behind the head may still be written again.
         if upto <= now.head {
-            *lock(&self.beginning) = (now.generation, bytes.clone());
+            let before = std::mem::replace(&mut *lock(&self.beginning), (now.generation, bytes.clone()));
+            if before.0 != now.generation && !before.1.is_empty() {
+                let mut past = lock(&self.past_beginnings);
+                past.push_back(before.1);
+                let surplus = past.len().saturating_sub(PAST_BEGINNINGS_MAX);
+                past.drain(..surplus);
+            }
         }
         Ok(bytes)
     }
@@ -459,6 +501,13 @@ impl LogFile {
         let known = lock(&self.beginning);
         let enough = known.1.len() as u64 >= at.0.min(CURSOR_HEAD_BYTES);
         (enough && (known.0 == generation || at == Offset::ZERO)).then(|| known.1.clone())
+    }
+
+    /// How it begins and began, as far as that was read: a file that begins like this may be a copy of it.
+    pub fn beginnings(&self) -> Vec<Arc<[u8]>> {
+        let now = lock(&self.beginning).1.clone();
+        let past = lock(&self.past_beginnings);
+        past.iter().cloned().chain([now]).filter(|bytes| !bytes.is_empty()).collect()
     }
 
     /// Marks it as changed; `true` when it was not marked yet and has to be queued.

@@ -5,12 +5,22 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use lru::LruCache;
+
 use super::logfile::{FileId, Log, LogFile, Role, Source};
-use crate::file::{Identity, Stat};
+use crate::{
+    entry::{Nanos, Offset},
+    file::{
+        Identity, Stat,
+        lineage::{self, Rank},
+    },
+    limits::GONE_FILES_MAX,
+};
 
 /// A path that matches a source, and what lies there.
 #[derive(Clone, Debug)]
@@ -19,8 +29,25 @@ pub struct Seen {
     pub path: PathBuf,
     /// The first source, in the order of the configuration, that claims the path.
     pub source: Arc<Source>,
+    /// The live path of the log that the file belongs to; another than `path` when it is rotated by its name.
+    pub log: PathBuf,
+    /// For a file that is rotated by its name and was not known: whether it holds what others do not, and is therefore
+    /// news to those who follow.
+    pub is_news: bool,
     /// What lies there.
     pub thing: Thing,
+}
+
+impl Seen {
+    /// What orders the rotated files of a log: the time of the last change, then the name's rank.
+    fn age(&self) -> (Option<Nanos>, Option<Rank>) {
+        let changed = match &self.thing {
+            Thing::File(stat) => Some(stat.mtime),
+            Thing::Trouble(_) | Thing::Nothing => None,
+        };
+        let names = self.log.file_name().zip(self.path.file_name());
+        (changed, names.and_then(|(live, name)| lineage::rotated(live, name)).map(|rotated| rotated.rank))
+    }
 }
 
 /// What lies at a path.
@@ -55,14 +82,30 @@ pub enum Change {
 }
 
 /// Every file that is known, by identity and by path.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Known {
     files: BTreeMap<FileId, Arc<LogFile>>,
     by_identity: HashMap<Identity, Arc<LogFile>>,
     by_path: HashMap<PathBuf, Arc<LogFile>>,
     logs: HashMap<(String, PathBuf), Arc<Log>>,
     troubles: BTreeMap<PathBuf, Trouble>,
+    /// Files that were forgotten, and how long they were.
+    gone: LruCache<Identity, Offset>,
     next: u64,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            files: BTreeMap::new(),
+            by_identity: HashMap::new(),
+            by_path: HashMap::new(),
+            logs: HashMap::new(),
+            troubles: BTreeMap::new(),
+            gone: LruCache::new(const { NonZeroUsize::new(GONE_FILES_MAX).expect("it is not zero") }),
+            next: 0,
+        }
+    }
 }
 
 impl Known {
@@ -81,6 +124,11 @@ impl Known {
         &self.troubles
     }
 
+    /// Whether there is, or was, a log at this path of the source.
+    pub fn has_log(&self, source: &str, path: &Path) -> bool {
+        self.logs.contains_key(&(source.to_owned(), path.to_path_buf()))
+    }
+
     /// Every path at which something is known.
     pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         self.by_path.keys().chain(self.troubles.keys())
@@ -89,11 +137,19 @@ impl Known {
     /// Takes in what was seen. Every path that was looked at is named, those at which nothing lies as well.
     pub fn take_in(&mut self, mut seen: Vec<Seen>) -> Vec<Change> {
         let mut changes = Vec::new();
-        seen.sort_by(|a, b| a.path.cmp(&b.path));
+        // The past of a log before what follows it, so that files of one log are numbered in their order.
+        seen.sort_by_cached_key(|seen| (seen.log.clone(), seen.log == seen.path, seen.age(), seen.path.clone()));
         self.leave(&seen, &mut changes);
         for seen in seen {
             match seen.thing {
-                Thing::File(stat) => self.arrive(seen.path, &seen.source, &stat, &mut changes),
+                Thing::File(stat) => {
+                    let role = match (seen.log == seen.path, seen.is_news) {
+                        (true, _) => Role::Live,
+                        (false, true) => Role::Rotated,
+                        (false, false) => Role::Archive,
+                    };
+                    self.arrive(seen.path, &seen.source, seen.log, role, &stat, &mut changes);
+                }
                 Thing::Trouble(why) => self.trouble(seen.path, &seen.source, why, &mut changes),
                 Thing::Nothing => {
                     self.troubles.remove(&seen.path);
@@ -106,6 +162,7 @@ impl Known {
     /// Lets go of a file that nobody needs any more.
     pub fn forget(&mut self, file: &LogFile) {
         self.files.remove(&file.id);
+        self.gone.put(file.identity, file.published().size);
         if self.by_identity.get(&file.identity).is_some_and(|known| known.id == file.id) {
             self.by_identity.remove(&file.identity);
         }
@@ -129,7 +186,15 @@ impl Known {
         }
     }
 
-    fn arrive(&mut self, path: PathBuf, source: &Arc<Source>, stat: &Stat, changes: &mut Vec<Change>) {
+    fn arrive(
+        &mut self,
+        path: PathBuf,
+        source: &Arc<Source>,
+        log: PathBuf,
+        role: Role,
+        stat: &Stat,
+        changes: &mut Vec<Change>,
+    ) {
         self.troubles.remove(&path);
         if self.by_path.contains_key(&path) {
             return;
@@ -143,10 +208,17 @@ impl Known {
             }
             return;
         }
-        let log = self.log(source, &path);
-        let predecessor = self.last_of(&log).map(|file| (Arc::downgrade(&file), file.published().head));
+        let log = self.log(source, &log);
+        let predecessor = self.last_of(&log).map(|file| Arc::downgrade(&file));
         self.next += 1;
         let file = Arc::new(LogFile::new(FileId(self.next), log, path.clone(), stat, predecessor));
+        match (self.gone.pop(&stat.identity), role) {
+            (Some(size), Role::Live) => file.known_before(size),
+            // It came back where the past lies.
+            (Some(_), _) => file.moved(None, Role::Archive),
+            (None, Role::Live) => {}
+            (None, _) => file.moved(None, role),
+        }
         self.files.insert(file.id, file.clone());
         self.by_identity.insert(stat.identity, file.clone());
         self.by_path.insert(path, file.clone());
@@ -175,23 +247,27 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::{Nanos, Offset, cursor::FileKey};
+    use crate::entry::cursor::FileKey;
 
     fn source() -> Arc<Source> {
         let rules = Arc::default();
-        let source = Source { name: "s".into(), patterns: vec![], exclude: vec![], rules, line_max: 1 };
+        let source = Source { name: "s".into(), patterns: vec![], exclude: vec![], rules, line_max: 1, archives: true };
         Arc::new(source)
+    }
+
+    fn seen(path: &str, source: &Arc<Source>, thing: Thing) -> Seen {
+        Seen { path: path.into(), source: source.clone(), log: path.into(), is_news: false, thing }
     }
 
     fn file(path: &str, source: &Arc<Source>, ino: u64) -> Seen {
         let identity = Identity { dev: 1, ino, key: FileKey(ino) };
         let (size, mtime) = (Offset(ino), Nanos(0));
         let stat = Stat { identity, size, mtime, btime: None, links: 1, regular: true, mode: 0o644 };
-        Seen { path: path.into(), source: source.clone(), thing: Thing::File(stat) }
+        seen(path, source, Thing::File(stat))
     }
 
     fn nothing(path: &str, source: &Arc<Source>) -> Seen {
-        Seen { path: path.into(), source: source.clone(), thing: Thing::Nothing }
+        seen(path, source, Thing::Nothing)
     }
 
     fn summary(changes: &[Change]) -> Vec<String> {
@@ -211,7 +287,7 @@ mod tests {
         let changes = known.take_in(vec![file("/a", &s, 2), file("/a.1", &s, 1)]);
         assert_eq!(summary(&changes), ["- 1 Rotated of /a", "+ 2 Live of /a"]);
         let successor = known.at(Path::new("/a")).expect("it is there").clone();
-        let (predecessor, _) = successor.predecessor.clone().expect("it has one");
+        let predecessor = successor.predecessor.clone().expect("it has one");
         assert_eq!(predecessor.upgrade().expect("it lives").identity.ino, 1);
         assert_eq!(summary(&known.take_in(vec![file("/a", &s, 2), file("/a.1", &s, 1)])), Vec::<String>::new());
     }
@@ -229,6 +305,18 @@ mod tests {
     }
 
     #[test]
+    fn two_rotations_at_once_are_taken_in_in_their_order() {
+        let (mut known, s) = (Known::default(), source());
+        known.take_in(vec![file("/a", &s, 1)]);
+        let rotated = |path: &str, ino: u64| Seen { log: "/a".into(), is_news: true, ..file(path, &s, ino) };
+        let changes = known.take_in(vec![file("/a", &s, 3), rotated("/a.1", 2), rotated("/a.2", 1)]);
+        assert_eq!(summary(&changes), ["- 1 Rotated of /a", "+ 2 Rotated of /a", "+ 3 Live of /a"]);
+        let before =
+            |path: &str| known.at(Path::new(path))?.predecessor.clone()?.upgrade().map(|file| file.identity.ino);
+        assert_eq!((before("/a"), before("/a.1")), (Some(2), Some(1)));
+    }
+
+    #[test]
     fn a_deleted_file_is_gone_and_a_second_link_is_no_file() {
         let (mut known, s) = (Known::default(), source());
         known.take_in(vec![file("/a", &s, 1), file("/b", &s, 1)]);
@@ -239,7 +327,7 @@ mod tests {
     #[test]
     fn trouble_is_told_once_and_forgotten_when_it_is_over() {
         let (mut known, s) = (Known::default(), source());
-        let fifo = || Seen { path: "/a".into(), source: s.clone(), thing: Thing::Trouble("a FIFO".into()) };
+        let fifo = || seen("/a", &s, Thing::Trouble("a FIFO".into()));
         assert_eq!(summary(&known.take_in(vec![fifo()])), ["! /a a FIFO"]);
         assert_eq!(summary(&known.take_in(vec![fifo()])), Vec::<String>::new());
         assert_eq!(summary(&known.take_in(vec![file("/a", &s, 1)])), ["+ 1 Live of /a"]);

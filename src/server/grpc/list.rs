@@ -112,7 +112,7 @@ fn describe(file: &LogFile) -> v1::File {
         watch_mode: mode.into(),
         reason: trouble.clone().or(blind).unwrap_or_default(),
         format: String::new(),
-        archive: file.role() == Role::Rotated,
+        archive: file.is_archive() || file.role() == Role::Rotated,
         parsed_ppm: 0,
         deleted: file.role() == Role::Gone,
         last_error: trouble.unwrap_or_default(),
