@@ -3,6 +3,7 @@
 //! The rooms and the arrows between them are drawn in `ARCHITECTURE.md`.
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod entry;

@@ -274,6 +274,42 @@ pub const PARKED_DECODERS_MAX: usize = 32;
 /// `ARCHIVE_BACK_BYTES_MIN` to `ARCHIVE_BACK_BYTES_MAX` are added while somebody reads backward.
 pub const PARKED_BYTES_MAX: usize = 64 * MIB;
 
+// ---- Client ----
+
+/// How long a host has to answer before it counts as not there; a host that answered once is retried for ever.
+pub const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Pause before the first attempt to reach a host again; doubled with each failure.
+pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
+/// Longest pause between two attempts to reach a host.
+pub const RECONNECT_MAX: Duration = Duration::from_secs(15);
+/// A client pings a connection that says nothing this often, and gives it up when a ping stays unanswered as long.
+pub const CLIENT_PING_EVERY: Duration = Duration::from_secs(20);
+/// Batches of one host that a client holds: the one that it writes and one ahead.
+pub const HELD_BATCHES_MAX: usize = 2;
+/// HTTP/2 window of all hosts of a client together, in bytes, within the two bounds below for each.
+pub const CLIENT_WINDOWS_BYTES: u32 = 32 * MIB as u32;
+/// Smallest HTTP/2 window that a client gives a stream, in bytes.
+pub const CLIENT_WINDOW_BYTES_MIN: u32 = 256 * KIB as u32;
+/// Largest HTTP/2 window that a client gives a stream, in bytes: past it nothing gets faster.
+pub const CLIENT_WINDOW_BYTES_MAX: u32 = 4 * MIB as u32;
+/// Largest message that the client takes: a batch or one entry, the cursor after it and the one before it, and events.
+pub const CLIENT_BATCH_BYTES_MAX: usize = 8 * MIB;
+/// Bytes of entries in one batch that a client asks for when one host is read in bulk.
+pub const CLIENT_BULK_BATCH_BYTES: u32 = 256 * KIB as u32;
+/// Output is handed to the kernel in pieces of about this many bytes, or when there is nothing more to write.
+pub const OUTPUT_BYTES: usize = 256 * KIB;
+/// A cursor file is written at most this often while a stream runs.
+pub const CURSOR_FILE_EVERY: Duration = Duration::from_secs(1);
+/// Largest cursor file, profile, token or certificate that the client reads, in bytes.
+pub const CLIENT_FILE_BYTES_MAX: u64 = 64 * MIB as u64;
+/// Hosts of one `logtap tail`.
+pub const CLIENT_HOSTS_MAX: usize = 1024;
+/// How long the last words of an interrupted client may take before it ends without them.
+pub const CLIENT_FAREWELL_MAX: Duration = Duration::from_secs(2);
+
+const _: () = assert!(CLIENT_WINDOW_BYTES_MIN <= CLIENT_WINDOW_BYTES_MAX);
+const _: () = assert!(CLIENT_BULK_BATCH_BYTES as usize <= BATCH_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX + 2 * STREAM_CURSOR_BYTES_MAX < CLIENT_BATCH_BYTES_MAX);
 const _: () = assert!(ARCHIVE_HISTORY_BYTES >= 32 * KIB + GRID_BYTES as usize);
 const _: () = assert!(ARCHIVE_STEP_BYTES as u64 <= ARCHIVE_CHECKPOINT_BYTES);
 const _: () = assert!(PARKED_BYTES_MAX as u64 > 2 * (ARCHIVE_BACK_BYTES_MAX + (1 << ARCHIVE_ZSTD_WINDOW_LOG_MAX)));

@@ -7,6 +7,8 @@ mod completions;
 mod inputs;
 mod man;
 mod serve;
+mod sources;
+mod tail;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Tail(Box<tail::TailArgs>),
+    Sources(sources::SourcesArgs),
     Check(check::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -53,6 +57,8 @@ enum Command {
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => return serve::run(arguments),
+        Command::Tail(arguments) => return tail::run(*arguments),
+        Command::Sources(arguments) => return sources::run(&arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
         Command::Man(arguments) => man::run(&arguments, Arguments::command()),

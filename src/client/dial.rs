@@ -1,0 +1,232 @@
+//! Opens the bytes of a connection: TCP, TLS over it, or a Unix socket.
+//!
+//! TLS is spoken here and not by the channel, so that what the other end says against a certificate is heard: with
+//! TLS 1.3 that comes after the handshake, when the channel only sees a connection that closes.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use http::Uri;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use rustls::{
+    AlertDescription, ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpStream, UnixStream},
+};
+use tokio_rustls::TlsConnector;
+use tower::Service as _;
+
+use super::{
+    connect::{ConnectError, read},
+    target::{Credentials, Route, Security},
+};
+use crate::limits::ANSWER_MAX;
+
+/// The bytes of a connection.
+pub(super) type Wire = TokioIo<Box<dyn Bytes>>;
+
+/// What a connection reads and writes by.
+pub(super) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+
+/// Opens connections by one route.
+#[derive(Clone)]
+pub(super) enum Dialer {
+    /// To a Unix socket.
+    Unix(PathBuf),
+    /// To a port, in clear text.
+    Clear(Uri),
+    /// To a port, by TLS.
+    Tls {
+        /// The port.
+        uri: Uri,
+        /// Roots, identity, protocols.
+        config: Arc<ClientConfig>,
+        /// Whom the other end must prove to be.
+        name: ServerName<'static>,
+        /// What TLS broke on.
+        trouble: Trouble,
+    },
+}
+
+/// What TLS broke on after the handshake, if it did.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble(Arc<Mutex<Option<rustls::Error>>>);
+
+impl Trouble {
+    fn note(&self, error: &rustls::Error) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    }
+
+    /// What the other end has against the client's certificate, or its lack.
+    pub(super) fn objection(&self) -> Option<String> {
+        let error = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        error.as_ref().filter(|error| is_objection(error)).map(ToString::to_string)
+    }
+}
+
+impl Dialer {
+    /// A dialer for `route` that shows `credentials`; what TLS breaks on goes to `trouble`.
+    pub(super) fn new(route: &Route, credentials: &Credentials, trouble: &Trouble) -> Result<Self, ConnectError> {
+        let (host, security) = match route {
+            Route::Unix(path) => return Ok(Self::Unix(path.clone())),
+            Route::Tcp { host, security, .. } => (host, security),
+        };
+        // Hosts are checked when they are read; a bracketed address or a name makes a URI.
+        let uri: Uri = format!("http://{route}").parse().map_err(|_| ConnectError::Name(host.clone()))?;
+        Ok(match security {
+            Security::Clear | Security::Loopback => Self::Clear(uri),
+            Security::Tls => Self::Tls {
+                uri,
+                config: Arc::new(config(credentials)?),
+                name: ServerName::try_from(host.clone()).map_err(|_| ConnectError::Name(host.clone()))?,
+                trouble: trouble.clone(),
+            },
+        })
+    }
+
+    /// Opens a connection.
+    pub(super) async fn dial(self) -> io::Result<Wire> {
+        let bytes: Box<dyn Bytes> = match self {
+            Self::Unix(path) => Box::new(UnixStream::connect(path).await?),
+            Self::Clear(uri) => Box::new(tcp(uri).await?),
+            Self::Tls { uri, config, name, trouble } => {
+                let stream = TlsConnector::from(config).connect(name, tcp(uri).await?).await?;
+                if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+                    return Err(io::Error::other("it speaks TLS, but not HTTP/2"));
+                }
+                Box::new(Watched { stream, trouble })
+            }
+        };
+        Ok(TokioIo::new(bytes))
+    }
+}
+
+/// Connects to the first address of a name that answers, IPv6 and IPv4 in a race.
+async fn tcp(uri: Uri) -> io::Result<TcpStream> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(ANSWER_MAX));
+    Ok(connector.call(uri).await.map_err(io::Error::other)?.into_inner())
+}
+
+/// What TLS is told. Every file is looked at here, so that one that does not do is named.
+fn config(credentials: &Credentials) -> Result<ClientConfig, ConnectError> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(ConnectError::Tls)?;
+    let builder = builder.with_root_certificates(roots(credentials.ca.as_deref())?);
+    let mut config = match &credentials.identity {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let key_bytes = PrivateKeyDer::from_pem_slice(&read(key)?)
+                .map_err(|_| ConnectError::Pem(key.clone(), "private key"))?;
+            builder.with_client_auth_cert(certificates(certificate)?, key_bytes).map_err(ConnectError::Tls)?
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+/// The authorities to trust: those in the file at `path`, all of which must do, or those of the operating system, of
+/// which some never do.
+fn roots(path: Option<&Path>) -> Result<RootCertStore, ConnectError> {
+    let mut roots = RootCertStore::empty();
+    match path {
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err(ConnectError::NoRoots);
+            }
+        }
+        Some(path) => {
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|_| ConnectError::Pem(path.to_owned(), "usable authority"))?;
+            }
+        }
+    }
+    Ok(roots)
+}
+
+/// The certificates in the file at `path`, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    let certificates = certificates.map_err(|_| ConnectError::Pem(path.to_owned(), "readable certificate"))?;
+    if certificates.is_empty() {
+        return Err(ConnectError::Pem(path.to_owned(), "certificate"));
+    }
+    Ok(certificates)
+}
+
+/// Whether the other end says, by TLS, that the client's certificate does not do.
+pub(super) const fn is_objection(error: &rustls::Error) -> bool {
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::DecryptError
+    )
+}
+
+/// The error of TLS among the causes of `error`.
+pub(super) fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return Some(error);
+        }
+        // What an I/O error wraps is not among its sources, only what that wraps.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| error.source());
+    }
+    None
+}
+
+/// A TLS stream that remembers what it broke on.
+struct Watched<S> {
+    stream: S,
+    trouble: Trouble,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Poll::Ready(Err(error)) = &result
+            && let Some(error) = tls_error(error)
+        {
+            self.trouble.note(error);
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
