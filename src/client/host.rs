@@ -11,11 +11,11 @@ use tokio::{
     time::Instant,
 };
 use tonic::{Code, Request, Status, Streaming, client::Grpc, codec::CompressionEncoding, metadata::MetadataMap};
-use tonic_prost::ProstCodec;
 use tonic_types::StatusExt as _;
 
 use super::{
     connect::{ConnectError, Link, connect, innermost},
+    decode::BatchCodec,
     position::Position,
     tally::{Counter, Stated, Tally},
     target::Target,
@@ -372,8 +372,7 @@ async fn call(link: &Link, request: StreamBatchesRequest) -> Result<tonic::Respo
     }
     let path = PathAndQuery::from_static("/logtap.v1.LogService/StreamBatches");
     grpc.ready().await.map_err(|error| Box::new(Status::unavailable(innermost(&error))))?;
-    let codec = ProstCodec::<StreamBatchesRequest, Batch>::default();
-    grpc.server_streaming(request, path, codec).await.map_err(Box::new)
+    grpc.server_streaming(request, path, BatchCodec).await.map_err(Box::new)
 }
 
 /// Whether another attempt may do better than one that ended with `status`.

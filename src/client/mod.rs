@@ -3,6 +3,7 @@
 //! Knows nothing of a command line or of how entries are shown.
 
 mod connect;
+mod decode;
 mod dial;
 mod host;
 pub mod merge;
