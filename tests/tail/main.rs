@@ -4,6 +4,7 @@
 mod access;
 mod command;
 mod cursor_file;
+mod daemon;
 mod exit;
 mod fake;
 mod hosts;

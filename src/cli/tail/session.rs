@@ -304,9 +304,12 @@ impl Session {
             News::Lost(why, pause) => {
                 self.merge.lost(host);
                 self.notes.progress_over(host);
-                self.hosts[host].standing = Standing::Lost;
-                let name = &self.hosts[host].target.name;
-                self.notes.note(format_args!("{name}: lost: {why}; again in {:.1} s", pause.as_secs_f64()));
+                let again = std::mem::replace(&mut self.hosts[host].standing, Standing::Lost) == Standing::Lost;
+                // A host that is away for a day is said to be so once.
+                if !again {
+                    let name = &self.hosts[host].target.name;
+                    self.notes.note(format_args!("{name}: lost: {why}; again in {:.1} s", pause.as_secs_f64()));
+                }
             }
             News::Ended(ending) => {
                 self.merge.ended(host);
