@@ -15,6 +15,7 @@ mod pretty;
 mod session;
 mod show;
 mod signals;
+mod standing;
 mod time;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -7,7 +7,6 @@ use tokio::{
     runtime,
     sync::{Notify, watch},
 };
-use tonic::{Code, Status};
 
 use super::{
     TailArgs,
@@ -21,6 +20,7 @@ use super::{
     pretty::{Origin, Pretty, Times},
     show::{Format, Show},
     signals::watch_signals,
+    standing::{Standing, explain, refused},
 };
 use crate::{
     client::{self, Ask, Ending, Entry, Hosts, Merge, News, Position, Run, Selection, Tally, Target},
@@ -110,21 +110,6 @@ struct HostState {
     standing: Standing,
     /// Whether its last line without a terminator is left for the next run.
     leaves_partial: bool,
-}
-
-/// What a host has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// It has not answered yet.
-    Waiting,
-    /// It has not answered in time, and is tried on.
-    Absent,
-    /// It answers.
-    Reading,
-    /// It was lost, and is tried again.
-    Lost,
-    /// It ended.
-    Ended(Exit),
 }
 
 /// Why a session ends.
@@ -413,20 +398,6 @@ impl Session {
     }
 }
 
-impl Standing {
-    const fn never_answered(self) -> bool {
-        matches!(self, Self::Absent | Self::Ended(Exit::NoAnswer))
-    }
-
-    const fn exit(self) -> Exit {
-        match self {
-            Self::Waiting | Self::Reading | Self::Lost => Exit::Ok,
-            Self::Absent => Exit::NoAnswer,
-            Self::Ended(exit) => exit,
-        }
-    }
-}
-
 /// Turns entries into output.
 struct Writer {
     show: Show,
@@ -490,31 +461,6 @@ fn tell_and_write(run: &Run<'_>, host: &mut HostState, writer: &mut Writer, note
         host.position.pass(run.batch);
     }
     writer.left != Some(0)
-}
-
-/// What a refusal says, with the violations that it does not say itself.
-fn explain(status: &Status) -> String {
-    use tonic_types::StatusExt as _;
-    let mut text = match status.message() {
-        "" => status.code().description().to_owned(),
-        message => message.to_owned(),
-    };
-    for violation in status.get_details_bad_request().into_iter().flat_map(|details| details.field_violations) {
-        if !text.contains(&violation.description) {
-            text.push_str(&format!("; {}: {}", violation.field, violation.description));
-        }
-    }
-    text
-}
-
-/// What a refusal means for the exit status.
-fn refused(status: &Status) -> Exit {
-    match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => Exit::NotAllowed,
-        // The user wrote everything in the request but the cursors.
-        Code::InvalidArgument if !explain(status).contains("resume[") => Exit::Usage,
-        _ => Exit::Failed,
-    }
 }
 
 fn nanoseconds(moment: Timestamp) -> i64 {
