@@ -292,6 +292,8 @@ pub const CLIENT_WINDOWS_BYTES: u32 = 32 * MIB as u32;
 pub const CLIENT_WINDOW_BYTES_MIN: u32 = 256 * KIB as u32;
 /// Largest HTTP/2 window that a client gives a stream, in bytes: past it nothing gets faster.
 pub const CLIENT_WINDOW_BYTES_MAX: u32 = 4 * MIB as u32;
+/// Largest HTTP/2 frame that a client takes, in bytes: batches are larger than the usual 16 KiB.
+pub const CLIENT_FRAME_BYTES: u32 = 64 * KIB as u32;
 /// Largest message that the client takes: a batch or one entry, the cursor after it and the one before it, and events.
 pub const CLIENT_BATCH_BYTES_MAX: usize = 8 * MIB;
 /// Bytes of entries in one batch that a client asks for when one host is read in bulk.

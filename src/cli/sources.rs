@@ -14,7 +14,7 @@ use crate::{
     proto::v1::{File, Source, WatchMode},
 };
 
-/// List the sources of a host, the files behind them, and how each is watched.
+/// Lists the sources of a host, the files behind them, and how each is watched.
 #[derive(clap::Args, Clone, Debug)]
 pub struct SourcesArgs {
     /// Host to ask, or a name or @group of the profile [default: as for `logtap tail`].

@@ -24,7 +24,27 @@ pub use escape::text as escape_text;
 pub use exit::Exit;
 pub use notes::amount;
 
-/// Follow the logs of one or more hosts.
+/// What the long help and the manual page end with.
+const EXAMPLES: &str = "\
+Examples:
+  logtap tail -l error                      errors of this machine, the last ten and every new one
+  logtap tail @web -g timeout -C 3          of a group of hosts, with three entries around each match
+  logtap tail web1 -S 1h --no-follow -o json | jq -r .message
+  logtap tail web1 --no-follow -o raw --cursor-file web1.cursor
+                                            from cron: every line once
+
+Profile, ~/.config/logtap/hosts.toml:
+  [hosts.web1]
+  address = \"web1.example.org:50051\"        any form of a host; the name itself when left out
+  token_file = \"web.token\"                  files are relative to the profile's directory
+  ca = \"ca.pem\"
+  cert = \"me.pem\"
+  key = \"me.key\"
+
+  [groups]
+  web = [\"web1\", \"web2.example.org\"]";
+
+/// Follows the logs of one or more hosts.
 ///
 /// Entries go to standard output, everything else to standard error. A host that is lost is tried again for ever, and
 /// its stream goes on exactly where it was.
@@ -32,6 +52,7 @@ pub use notes::amount;
 /// Exit status: 0 everything came, 1 run-time error, 2 usage, 3 some hosts failed, 4 no host answered within 5 seconds,
 /// 5 not allowed, 78 bad profile, 130 interrupted, 143 terminated.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_long_help = EXAMPLES)]
 pub struct TailArgs {
     /// Hosts to read: HOST[:PORT], http(s)://…, unix:/path, a name or an @group of the profile.
     ///

@@ -18,8 +18,8 @@ use super::{
     target::{Credentials, Route, Security, Target, Token},
 };
 use crate::limits::{
-    ANSWER_MAX, CLIENT_FILE_BYTES_MAX, CLIENT_PING_EVERY, CLIENT_WINDOW_BYTES_MAX, CLIENT_WINDOW_BYTES_MIN,
-    CLIENT_WINDOWS_BYTES,
+    ANSWER_MAX, CLIENT_FILE_BYTES_MAX, CLIENT_FRAME_BYTES, CLIENT_PING_EVERY, CLIENT_WINDOW_BYTES_MAX,
+    CLIENT_WINDOW_BYTES_MIN, CLIENT_WINDOWS_BYTES,
 };
 
 /// An open connection.
@@ -149,6 +149,7 @@ async fn connect_by(route: &Route, credentials: &Credentials, hosts: usize) -> R
         .map_err(ConnectError::Unreachable)?
         .initial_stream_window_size(window)
         .initial_connection_window_size(window)
+        .max_frame_size(CLIENT_FRAME_BYTES)
         .http2_keep_alive_interval(CLIENT_PING_EVERY)
         .keep_alive_timeout(CLIENT_PING_EVERY);
     let authorization = match &credentials.token {
