@@ -130,6 +130,23 @@ pub const BATCH_BYTES_DEFAULT: usize = 64 * KIB;
 /// Most bytes of entries that a request may ask for in one batch.
 pub const BATCH_BYTES_MAX: usize = MIB;
 
+// ---- Plain HTTP ----
+
+/// Entries on a page of JSON, unless the request says otherwise.
+pub const PAGE_ENTRIES_DEFAULT: u64 = 1000;
+/// Entries on a page of JSON at most.
+pub const PAGE_ENTRIES_MAX: u64 = 10_000;
+/// Bytes of entries on a page of JSON, unless one entry alone has more.
+pub const PAGE_BYTES_MAX: usize = 4 * MIB;
+/// Longest time that a long poll waits.
+pub const POLL_WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long a long poll that has found an entry gathers others, unless it has read everything before.
+pub const POLL_GATHER_MAX: Duration = Duration::from_millis(100);
+/// How long a long poll searches at least before it answers that there is nothing, however short it was to wait.
+pub const POLL_SCAN_MIN: Duration = Duration::from_secs(1);
+/// Bytes of cursors, in base64, that a URL may have and that go with every server-sent event: proxies stop at 8 KiB.
+pub const CURSOR_TEXT_BYTES_MAX: usize = 4 * KIB;
+
 // ---- Connections ----
 
 /// How long reads that hang may keep the process once everything else has ended.
@@ -326,6 +343,8 @@ const _: () =
 const _: () = assert!(STALL_CONFIGURED_MIN.as_secs() <= STALL_MAX_DEFAULT.as_secs());
 const _: () = assert!(STALL_MAX_DEFAULT.as_secs() <= STALL_CONFIGURED_MAX.as_secs());
 const _: () = assert!(BATCH_BYTES_DEFAULT <= BATCH_BYTES_MAX);
+const _: () = assert!(PAGE_ENTRIES_DEFAULT <= PAGE_ENTRIES_MAX);
+const _: () = assert!(CURSOR_TEXT_BYTES_MAX < HEADER_BYTES_MAX as usize);
 const _: () = assert!(STREAM_CURSOR_BYTES_CHEAP <= TRAILER_CURSOR_BYTES_MAX);
 const _: () = assert!(WAKE_INTERVAL.as_nanos() <= OPEN_SEGMENT_AGE_MAX.as_nanos());
 const _: () = assert!(DRAIN_MAX.as_secs() < 10);

@@ -18,6 +18,7 @@ use crate::{
     limits::{BLOCKING_THREADS_MAX, DRAIN_MAX, SECRETS_LOOK_EVERY, SHUTDOWN_MAX},
     server::{
         Shared,
+        http::guard::Hosts,
         net::{self, ConnectionLimits, Connections, Listen, Listeners, Reloaded, Serving, Tls},
         streams::Streams,
     },
@@ -97,7 +98,8 @@ async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch:
     let streams = Streams::new(config.server.max_streams, config.server.max_streams_per_client, telemetry);
     let connections = Connections::new();
     let sweep = tokio::spawn(streams.clone().sweep(connections.clone(), config.server.max_stall, stop.clone()));
-    let (shared, health) = Shared::new(feed.clone(), streams.clone(), auth);
+    let hosts = Hosts::new(&config.server.hosts, listeners.addresses());
+    let (shared, health) = Shared::new(feed.clone(), streams.clone(), auth, hosts);
     shared.set_serving(true).await;
     let router = match crate::server::router(shared.clone(), health) {
         Ok(router) => router,

@@ -2,11 +2,14 @@
 
 pub mod auth;
 pub mod grpc;
+pub mod http;
 pub mod net;
 pub mod streams;
+pub mod viewer;
 
 use std::sync::Arc;
 
+use ::http::{HeaderMap, StatusCode, Version, header};
 use axum::{
     Extension, Router,
     extract::{Request, State},
@@ -14,7 +17,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{HeaderMap, StatusCode, Version, header};
 use tonic_health::{
     ServingStatus,
     pb::health_server::{Health, HealthServer},
@@ -23,6 +25,7 @@ use tonic_health::{
 
 use self::{
     auth::{Auth, AuthError},
+    http::{error::Refused, grpc_web::is_native, guard::Hosts},
     net::{ConnectionInfo, Reloaded},
     streams::Streams,
 };
@@ -38,6 +41,8 @@ pub struct Shared {
     pub auth: Arc<Auth>,
     /// What health checks are told.
     pub health: HealthReporter,
+    /// The names by which browsers may call us.
+    pub hosts: Hosts,
 }
 
 /// Names under which health is asked for: the daemon as a whole, and each service.
@@ -45,9 +50,14 @@ const HEALTH_NAMES: [&str; 3] = ["", "LogService", "logtap.v1.LogService"];
 
 impl Shared {
     /// What requests share, and the health service that answers with what it is told.
-    pub fn new(feed: Arc<Feed>, streams: Arc<Streams>, auth: Arc<Auth>) -> (Arc<Self>, HealthServer<impl Health>) {
+    pub fn new(
+        feed: Arc<Feed>,
+        streams: Arc<Streams>,
+        auth: Arc<Auth>,
+        hosts: Hosts,
+    ) -> (Arc<Self>, HealthServer<impl Health>) {
         let (health, service) = tonic_health::server::health_reporter();
-        (Arc::new(Self { feed, streams, auth, health }), service)
+        (Arc::new(Self { feed, streams, auth, health, hosts }), service)
     }
 
     /// Takes a changed tokens file in: streams whose callers are not let in any more end.
@@ -86,6 +96,7 @@ pub fn router(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let grpc = grpc::routes()
+        .layer(middleware::from_fn(http::grpc_web::adapt))
         .route_service("/grpc.health.v1.Health/{method}", health)
         .route_service("/grpc.reflection.v1.ServerReflection/{method}", reflection().build_v1()?)
         .route_service("/grpc.reflection.v1alpha.ServerReflection/{method}", reflection().build_v1alpha()?);
@@ -93,15 +104,18 @@ pub fn router(
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .merge(http::routes())
+        .merge(viewer::routes())
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(shared.clone(), guard_reflection))
         .layer(middleware::from_fn(refuse_grpc_over_http1))
+        .layer(middleware::from_fn_with_state(shared.clone(), http::guard::guard))
         .with_state(shared))
 }
 
 /// gRPC needs HTTP/2; over HTTP/1 its trailers would be lost without a word.
 async fn refuse_grpc_over_http1(request: Request, next: Next) -> Response {
-    if is_grpc(&request) && request.version() < Version::HTTP_2 {
+    if is_native(request.headers()) && request.version() < Version::HTTP_2 {
         return (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is served over HTTP/2 only\n").into_response();
     }
     next.run(request).await
@@ -123,19 +137,11 @@ async fn guard_reflection(
     next.run(request).await
 }
 
-fn is_grpc(request: &Request) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    match kind.strip_prefix(b"application/grpc") {
-        Some(rest) => !rest.starts_with(b"-web"),
-        None => false,
-    }
-}
-
 async fn not_found(request: Request) -> Response {
-    if is_grpc(&request) {
+    if is_native(request.headers()) {
         return grpc::unknown_method(request.headers(), request.uri().path());
     }
-    (StatusCode::NOT_FOUND, "nothing is served here\n").into_response()
+    Refused::not_found(request.uri().path()).into_response()
 }
 
 async fn metrics(

@@ -20,7 +20,7 @@ const PAGE_FILES_MAX: u32 = 10_000;
 /// What pages are ordered by.
 type Key = (String, PathBuf);
 
-/// Answers the request.
+/// Answers the request, with the sources that the caller may read.
 ///
 /// # Errors
 /// NOT_FOUND when an element of `sources` matches none, INVALID_ARGUMENT for what is no glob or no page's token.

@@ -1,10 +1,10 @@
 //! The two log services over gRPC, by hand: their streams answer with bytes that are encoded already.
 
 mod batch;
-mod body;
+pub(super) mod body;
 pub mod call;
-mod list;
-mod request;
+pub(super) mod list;
+pub(super) mod request;
 pub mod status;
 
 use std::{sync::Arc, time::Instant};
@@ -133,7 +133,7 @@ async fn stream<M: Message + Default>(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let id = call::request_id(&parts.headers);
-    match open_stream(method, &shared, connection, &parts.headers, &id, body, read).await {
+    match open_stream(method, &shared, connection, &parts, &id, body, read).await {
         Ok((body, extent)) => {
             let mut response = Response::new(body);
             call::begin(&mut response, &id);
@@ -151,18 +151,20 @@ async fn open_stream<M: Message + Default>(
     method: &'static str,
     shared: &Arc<Shared>,
     connection: Arc<ConnectionInfo>,
-    headers: &HeaderMap,
+    parts: &http::request::Parts,
     id: &str,
     body: Body,
     read: impl FnOnce(M, Allowed<'_>) -> Result<Asked, Status>,
 ) -> Result<(Body, Extent), Status> {
-    let deadline = call::deadline(headers, Instant::now())?;
+    let deadline = call::deadline(&parts.headers, Instant::now())?;
     if shared.feed.is_draining() {
         return Err(body::status_of(&crate::feed::subscription::End::Draining));
     }
-    let caller = shared.auth.authenticate(headers, &connection).map_err(status::of_unauthenticated)?;
+    let caller = shared.auth.authenticate(&parts.headers, &connection).map_err(status::of_unauthenticated)?;
     let client = Client::of(&caller, &connection.peer);
-    let stream = Stream::new(id.to_owned(), method, Transport::Grpc, client, connection, deadline, caller);
+    // Whoever makes a call of something else says so.
+    let transport = parts.extensions.get().copied().unwrap_or(Transport::Grpc);
+    let stream = Stream::new(id.to_owned(), method, transport, client, connection, deadline, caller);
     // A place first: what follows may cost something.
     let registered = shared.streams.enter(stream).map_err(|full| {
         let status = status::of_full(full);
