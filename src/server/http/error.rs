@@ -47,7 +47,7 @@ impl Refused {
 
     /// 405: another method is served under this path.
     pub fn method(allowed: &str) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "UNIMPLEMENTED", format!("only {allowed} is served under this path"))
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "UNIMPLEMENTED", format!("served under this path: {allowed}"))
     }
 
     /// 413: it has to be sent in another way, or not at all.
