@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -142,7 +143,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.process.kill().expect("it is ours");
+        // One that has ended by itself cannot be killed, and need not be.
+        let _ = self.process.kill();
         self.process.wait().expect("it is ours");
     }
 }
@@ -461,6 +463,68 @@ async fn events_end_by_name() {
 }
 
 #[tokio::test]
+async fn many_files_have_sparse_ids_that_resume_exactly() {
+    let texts: Vec<(String, String)> = (0..200).map(|at| (format!("f{at:03}"), format!("first of {at}\n"))).collect();
+    let logs: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let host = Host::start(&logs);
+    let mut events = host.events("tail=18446744073709551615", None).await;
+    let mut read = Vec::new();
+    let id = loop {
+        let (name, id, data) = events.event().await;
+        match name.as_str() {
+            "entry" => read.push((message(&data) + "\n", id)),
+            "caught_up" => break id.expect("what is caught up with can be come back to"),
+            name => panic!("{name}: {data}"),
+        }
+    };
+    assert!(id.len() > 4096, "{}", id.len());
+    assert!(read.iter().filter(|(_, id)| id.is_some()).count() < 10);
+    let all: Vec<_> = read.into_iter().map(|(text, _)| text).collect();
+    assert_eq!(all, texts.iter().map(|(_, text)| text.clone()).collect::<Vec<_>>());
+    drop(events);
+    host.append("f077", "second\n");
+    let mut events = host.events("", Some(&id)).await;
+    assert_eq!(message(&events.event().await.2), "second");
+    assert_eq!(events.event().await.0, "caught_up");
+}
+
+#[tokio::test]
+async fn a_quiet_stream_says_that_it_is_alive() {
+    let host = Host::start(&[("a", &lines(0..3))]);
+    let mut events = host.events("", None).await;
+    assert_eq!(events.event().await.0, "caught_up");
+    let began = Instant::now();
+    events.more().await;
+    assert!((Duration::from_secs(14)..PATIENCE).contains(&began.elapsed()), "{:?}", began.elapsed());
+    let id =
+        events.text.strip_prefix(":\nid: ").and_then(|rest| rest.strip_suffix("\n\n")).expect("a comment").to_owned();
+    host.append("a", "later\n");
+    assert_eq!(host.events("", Some(&id)).await.entry().await.2, "later");
+}
+
+#[tokio::test]
+async fn a_drain_ends_streams_with_a_reason() {
+    let mut host = Host::start(&[("a", &lines(0..3))]);
+    let mut events = host.events("tail=1", None).await;
+    events.entry().await;
+    assert_eq!(events.event().await.0, "caught_up");
+    let poll = host.send("GET", "/api/v1/logs?wait=60s", &[], b"");
+    let stop = async {
+        host.until_streams(2, PATIENCE).await;
+        let pid = host.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+    };
+    let (poll, ()) = tokio::join!(poll, stop);
+    assert_eq!(poll.response.headers()["retry-after"], "5");
+    let (code, body) = poll.into_json().await;
+    assert_eq!((code.as_u16(), &body["error"]["status"]), (503, &json!("UNAVAILABLE")));
+    let (name, _, data) = events.event().await;
+    assert_eq!((name.as_str(), &data["error"]["status"]), ("error", &json!("UNAVAILABLE")));
+    assert!(!events.more().await);
+    assert!(host.process.wait().expect("it is ours").success());
+}
+
+#[tokio::test]
 async fn newline_delimited_json_ends_or_follows() {
     let host = Host::start(&[("a", &lines(0..30))]);
     let accept = [("accept", "application/x-ndjson")];
@@ -513,6 +577,23 @@ async fn grpc_web_brings_the_same_messages_with_the_trailers_at_the_end() {
     let bad = v1::LogRequest { level: "loud".into(), ..v1::LogRequest::default() };
     let (headers, body) = call("GetLogs", bad.encode_to_vec()).await;
     assert_eq!((&headers["grpc-status"], body.len()), (&"3".parse().expect("a value"), 0));
+
+    // The same in base64, for clients that cannot read anything else.
+    let kind = [("content-type", "application/grpc-web-text")];
+    let encoded = STANDARD.encode([&[0, 0, 0, 0, request.encoded_len() as u8][..], &request.encode_to_vec()].concat());
+    let mut text = host.send("POST", "/logtap.v1.LogService/GetLogs", &kind, encoded.as_bytes()).await;
+    assert_eq!(text.response.headers()["content-type"], "application/grpc-web-text+proto");
+    let text = text.all().await;
+    // Each piece is padded for itself.
+    let pieces = text.split_inclusive('=').fold(Vec::<String>::new(), |mut pieces, part| {
+        match pieces.last_mut() {
+            Some(last) if part == "=" || !last.ends_with('=') => last.push_str(part),
+            _ => pieces.push(part.to_owned()),
+        }
+        pieces
+    });
+    let bytes: Vec<u8> = pieces.iter().flat_map(|piece| STANDARD.decode(piece).expect("base64")).collect();
+    assert_eq!(self::frames(&bytes)[..3], frames[..3]);
 
     // A stream is counted for what it is, and goes with its connection.
     let batches = v1::StreamBatchesRequest { request: Some(v1::LogRequest::default()), ..Default::default() };

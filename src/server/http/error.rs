@@ -105,6 +105,9 @@ impl IntoResponse for Refused {
         let mut response = Response::new(Body::from(format!("{}\n", self.to_json())));
         *response.status_mut() = self.code;
         response.headers_mut().insert(header::CONTENT_TYPE, json::CONTENT_TYPE);
+        if self.code == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(after) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
@@ -178,6 +181,11 @@ mod tests {
         let retry = json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "5s"});
         assert_eq!(full.to_json()["error"]["details"], json!([retry]));
         assert_eq!(full.into_response().headers()[header::RETRY_AFTER], "5");
+        let stranger = Refused::from(Status::unauthenticated("")).into_response();
+        assert_eq!(
+            (stranger.status().as_u16(), &stranger.headers()[header::WWW_AUTHENTICATE]),
+            (401, &HeaderValue::from_static("Bearer"))
+        );
         assert_eq!(Refused::from(Status::unavailable("")).into_response().headers()[header::RETRY_AFTER], "5");
     }
 }

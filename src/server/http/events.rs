@@ -34,6 +34,10 @@ use crate::{
 
 /// The largest whole-stream cursor that goes with every event, in bytes before base64.
 const ID_BYTES_MAX: usize = CURSOR_TEXT_BYTES_MAX / 4 * 3;
+/// Bytes of a whole-stream cursor for one file, at least.
+const ID_BYTES_PER_FILE_MIN: usize = 17;
+/// Bytes of a whole-stream cursor besides.
+const ID_BYTES_FIXED: usize = 17;
 
 /// How entries are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,21 +154,23 @@ impl EventBody {
 
     /// Every entry with the cursor of the whole stream just after it; where that is large, now and then only.
     fn put_entry_events(&mut self, out: &mut Vec<u8>, file: FileId, segment: &Segment) {
-        let mut place = self.subscription.cursor(wall_clock(), Some((file, segment)));
-        let after = self.subscription.cursor(wall_clock(), None);
-        let small = after.encode().len() <= ID_BYTES_MAX;
+        let mut after = self.small_id();
+        let mut place = after.as_ref().map(|_| self.subscription.cursor(wall_clock(), Some((file, segment))));
         self.told.bytes += segment.bytes.len();
-        let due =
-            small || self.told.at.elapsed() >= STREAM_CURSOR_EVERY || self.told.bytes >= STREAM_CURSOR_EVERY_BYTES;
+        if self.told.at.elapsed() >= STREAM_CURSOR_EVERY || self.told.bytes >= STREAM_CURSOR_EVERY_BYTES {
+            after.get_or_insert_with(|| self.subscription.cursor(wall_clock(), None));
+        }
         let mut left = segment.entries;
         for entry in json::entries_of(segment) {
             left -= 1;
             out.extend_from_slice(b"event: entry\n");
-            if left == 0 && due {
-                self.put_id(out, &after);
-            } else if small {
-                move_past(&mut place, &entry);
-                self.put_id(out, &place);
+            match (&mut place, &after) {
+                (_, Some(after)) if left == 0 => self.put_id(out, after),
+                (Some(place), _) => {
+                    move_past(place, &entry);
+                    self.put_id(out, place);
+                }
+                (None, _) => {}
             }
             out.extend_from_slice(b"data: ");
             json::put_entry(out, &entry);
@@ -172,16 +178,27 @@ impl EventBody {
         }
     }
 
+    /// The cursor of the whole stream, where it is known and small enough to go with everything that is said.
+    fn small_id(&self) -> Option<StreamCursor> {
+        let at_least = ID_BYTES_FIXED + self.subscription.files() * ID_BYTES_PER_FILE_MIN;
+        if self.subscription.is_searching() || at_least > ID_BYTES_MAX {
+            return None;
+        }
+        Some(self.subscription.cursor(wall_clock(), None)).filter(|cursor| cursor.encode().len() <= ID_BYTES_MAX)
+    }
+
     fn put_event(&mut self, out: &mut Vec<u8>, event: &Event) {
         let (name, member, what) = json::event(event);
         match self.form {
             Form::Ndjson => put_line(out, &json!({ member: what })),
             Form::Sse => {
-                let cursor = self.subscription.cursor(wall_clock(), None);
                 out.extend_from_slice(format!("event: {name}\n").as_bytes());
-                let milestone = matches!(event, Event::CaughtUp);
-                if !self.subscription.is_searching() && (milestone || cursor.encode().len() <= ID_BYTES_MAX) {
-                    self.put_id(out, &cursor);
+                let id = match event {
+                    Event::CaughtUp => Some(self.subscription.cursor(wall_clock(), None)),
+                    Event::Gap(..) | Event::FileChange(..) => self.small_id(),
+                };
+                if let Some(id) = id {
+                    self.put_id(out, &id);
                 }
                 out.extend_from_slice(format!("data: {what}\n\n").as_bytes());
             }
