@@ -7,6 +7,7 @@ use logtap::{
     server::{
         self, Shared,
         auth::{Auth, AuthSettings},
+        http::guard::Hosts,
         net::{Address, ConnectionLimits, Connections, Listen, Listeners, Serving},
         streams::Streams,
     },
@@ -46,7 +47,7 @@ impl Served {
         tokio::spawn(Pacer::new(catalogue, hints, telemetry.clone()).run(stop.clone()));
         let streams = Streams::new(1024, 64, telemetry);
         let open_to_all = Auth::load(AuthSettings::default()).expect("there is nothing to read");
-        let (shared, health) = Shared::new(feed.clone(), streams.clone(), Arc::new(open_to_all));
+        let (shared, health) = Shared::new(feed.clone(), streams.clone(), Arc::new(open_to_all), Hosts::default());
         let router = server::router(shared, health).expect("the descriptors are some");
         let listeners = Listeners::bind(&[Listen::Tcp("127.0.0.1:0".into())]).expect("a port is free");
         let address = listeners.addresses().next().expect("there is one").clone();

@@ -31,7 +31,8 @@ pub struct Stream {
 pub fn source(glob: &Path) -> Arc<Source> {
     let pattern = Pattern::new(glob.to_str().expect("a path that is text")).expect("a glob");
     let (name, rules) = ("test".to_owned(), Arc::default());
-    Arc::new(Source { name, patterns: vec![pattern], exclude: Vec::new(), rules, line_max: LINE_BYTES_DEFAULT })
+    let (exclude, line_max) = (Vec::new(), LINE_BYTES_DEFAULT);
+    Arc::new(Source { name, patterns: vec![pattern], exclude, rules, line_max, archives: false })
 }
 
 impl Tap {
