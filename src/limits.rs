@@ -40,6 +40,15 @@ pub const TAIL_STEP_GRIDS_MAX: usize = 16;
 /// Files that one job reads backwards in.
 pub const TAIL_STEP_FILES_MAX: usize = 64;
 
+/// A record is found by its time if it stands no further than this from where the times of its file would have it.
+pub const DISPLACED_MAX: Duration = Duration::from_secs(5 * 60);
+/// Cells in a row without a credible time that a search by time passes before it gives up.
+pub const SEEK_TRIES_MAX: usize = 64;
+/// A file holds no time that is later than its last change by more than this, whatever zone its times are in.
+pub const SKEW_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A stream that ends by the clock looks at it this often, since it may be set.
+pub const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(10);
+
 // ---- Cursors ----
 
 /// An entry cursor has exactly this many bytes.

@@ -57,6 +57,8 @@ pub struct Member {
     pub cell: Offset,
     /// Where reading ends, for those who do not follow: the head when the subscription began.
     pub stop: Option<Offset>,
+    /// Whether what lies there is partly of other times than those asked for.
+    pub at_edge: bool,
     /// End of the unterminated record behind `stop` that belongs to the answer.
     pub piece_end: Option<Offset>,
     /// Whether the next entry is to say that bytes are missing before it.
@@ -90,6 +92,7 @@ impl Member {
             tail: start.tail,
             cell: start.at,
             stop: None,
+            at_edge: false,
             piece_end: None,
             after_gap: start.after_gap,
             hold: None,

@@ -10,6 +10,7 @@ pub mod event;
 pub mod member;
 pub mod open;
 pub mod resume;
+pub mod seek;
 pub mod segment;
 pub mod subscription;
 pub mod tail;

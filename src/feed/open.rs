@@ -10,16 +10,17 @@ use super::{
     event::Event,
     member::{Member, Start},
     resume::{self, Foreign, Resolution},
+    seek::{Span, Stretch},
     subscription::Subscription,
-    tail::TailScan,
+    tail::{Searched, TailScan},
 };
 use crate::{
-    entry::{encode::Shape, stream_cursor::Cursor},
+    entry::{Offset, encode::Shape, stream_cursor::Cursor},
     filter::Filter,
     limits::PROVISIONAL_AFTER,
     telemetry::GapReason,
     watch::{
-        LogFile, Role,
+        FileId, LogFile, Role,
         pattern::{NameGlob, PatternError},
     },
 };
@@ -119,6 +120,8 @@ pub struct Request {
     pub shape: Shape,
     /// Whether to go on with what is written later.
     pub follow: bool,
+    /// Which times.
+    pub span: Span,
     /// Start with the last N matches.
     pub tail: Option<u64>,
     /// Cursors to continue after.
@@ -158,7 +161,10 @@ struct Prepared {
     /// The files that are waited on, and those that cursors lead into besides.
     files: Vec<Arc<LogFile>>,
     resolution: Resolution,
-    starts: BTreeMap<crate::watch::FileId, Start>,
+    /// Where to start in the files that no cursor speaks for, if not at their beginning.
+    starts: BTreeMap<FileId, Start>,
+    /// Where nothing more is early enough.
+    stops: BTreeMap<FileId, Offset>,
 }
 
 /// Opens a subscription: looks at the files and finds the places to start from, off the runtime.
@@ -205,7 +211,7 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
     let allowed: Vec<_> =
         everything.into_iter().filter(|file| request.selection.allows(&file.log.source.name)).collect();
     let cursors = request.resume.clone();
-    let (follow, selection) = (request.follow, request.selection.clone());
+    let (request, selection) = (request.clone(), request.selection.clone());
     let job = tokio::task::spawn_blocking(move || {
         for file in &files {
             look(file);
@@ -224,14 +230,21 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
                 files.push(file.clone());
             }
         }
-        // Who starts at a head has to know what lies before it, to notice when that changes.
-        let at_head = |file: &&Arc<LogFile>| follow && !resolution.starts.contains_key(&file.id);
-        let starts = files.iter().filter(at_head).map(|file| {
-            let at = file.published().head;
-            (file.id, Start { at, tail: resume::known_tail(file, at), after_gap: false })
-        });
-        let starts = starts.collect();
-        Ok(Prepared { files, starts, resolution })
+        let (mut starts, mut stops) = (BTreeMap::new(), BTreeMap::new());
+        for file in &files {
+            let stretch = stretch_of(file, request.span);
+            stops.extend(stretch.stop.map(|stop| (file.id, stop)));
+            let at = match request.span.since {
+                Some(_) => stretch.start,
+                None if request.follow => file.published().head,
+                None => continue,
+            };
+            // Who starts inside a file has to know what lies before the place, to notice when that changes.
+            if !resolution.starts.contains_key(&file.id) {
+                starts.insert(file.id, Start { at, tail: resume::known_tail(file, at), after_gap: false });
+            }
+        }
+        Ok(Prepared { files, starts, stops, resolution })
     });
     match job.await {
         Ok(prepared) => prepared.map_err(|Foreign(index)| OpenError::Foreign(index)),
@@ -251,32 +264,54 @@ fn look(file: &Arc<LogFile>) {
     }
 }
 
+/// Where the times asked for are in a file; what cannot be read is not left out for that.
+fn stretch_of(file: &Arc<LogFile>, span: Span) -> Stretch {
+    Stretch::find(file, span).unwrap_or_else(|error| {
+        tracing::debug!(path = %file.path().display(), %error, "not searched by time, but read whole");
+        Stretch::WHOLE
+    })
+}
+
 /// The files to read, each from its start, in the order of their paths.
 fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
     let resolution = &prepared.resolution;
     let chosen = prepared.files.iter().filter_map(|file| {
         let resumed = resolution.starts.get(&file.id);
         let past = resolution.past.contains(&file.id);
-        let displaced = file.role() != Role::Live;
+        let since = request.span.since.is_some();
+        // What was rotated is the past of its log, and so is asked for by its time.
+        let displaced = match file.role() {
+            Role::Live => false,
+            Role::Rotated => !since,
+            Role::Gone => true,
+        };
         if !request.follow && resumed.is_none() && (displaced || past) {
             return None;
         }
         let published = file.published();
-        let start = match (resumed, request.follow && request.tail.is_none() || past) {
-            (Some(start), _) => *start,
-            (None, true) => *prepared.starts.get(&file.id).unwrap_or(&Start { at: published.head, ..Start::default() }),
-            (None, false) => Start::default(),
+        let at_head = Start { at: published.head, ..Start::default() };
+        let prepared_start = prepared.starts.get(&file.id).copied();
+        let start = match resumed {
+            Some(start) => *start,
+            None if past => at_head,
+            None if since => prepared_start.unwrap_or_default(),
+            None if request.follow && request.tail.is_none() => prepared_start.unwrap_or(at_head),
+            None => Start::default(),
         };
         // What cannot be read yet begins, for those who want what is new, where it ended when it was first seen.
-        let start = if resumed.is_none() && request.follow && file.opened().is_none() {
+        let start = if resumed.is_none() && !since && request.follow && file.opened().is_none() {
             Start { at: file.first_size, ..Start::default() }
         } else {
             start
         };
         let mut member = Member::new(file.clone(), start);
+        // What is written while the clock has not passed the end may be in time, whatever stands before it.
+        let is_history = !request.follow || request.span.is_past();
+        member.stop = prepared.stops.get(&file.id).copied().filter(|_| is_history);
         if !request.follow {
-            member.stop = Some(published.head);
-            let unterminated = request.resume.is_empty() && published.head < published.size;
+            let all = member.stop.is_none_or(|stop| published.head <= stop);
+            member.stop = member.stop.or(Some(published.head)).map(|stop| stop.min(published.head));
+            let unterminated = request.resume.is_empty() && published.head < published.size && all;
             member.piece_end = unterminated.then_some(published.size);
         }
         Some(member)
@@ -300,7 +335,13 @@ fn tail_scan(feed: &Feed, request: &Request, filter: &Arc<SharedFilter>, members
     let wanted = request.tail.filter(|_| request.resume.is_empty())?;
     // All of them is the same as from the beginning.
     (wanted != u64::MAX).then(|| {
-        let files = members.iter().map(|member| (member.file.clone(), member.known, member.piece_end));
-        TailScan::new(wanted, filter.clone(), feed.telemetry.clone(), files)
+        let files = members.iter().map(|member| Searched {
+            file: member.file.clone(),
+            published: member.known,
+            floor: member.at(),
+            stop: member.stop.unwrap_or(member.known.head),
+            piece_end: member.piece_end,
+        });
+        TailScan::new(wanted, filter.clone(), request.span, feed.telemetry.clone(), files)
     })
 }

@@ -8,9 +8,10 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
+use super::seek::Span;
 use crate::{
     entry::{
-        Offset,
+        Nanos, Offset,
         cursor::{EntryCursor, HeadHash, TailHash},
         encode::{self, EntryView, Shape},
         flag,
@@ -45,6 +46,10 @@ pub struct Segment {
     pub last_at: usize,
     /// The cursor after the last entry; zeros when there is none.
     pub last_cursor: [u8; CURSOR_BYTES],
+    /// The earliest and the latest time in it; none when it has no entry.
+    pub times: Option<(Nanos, Nanos)>,
+    /// Whether records were left out for their time.
+    pub left_out: bool,
     /// Whether it ended because the cell did, and the cell because the head did: later there may be more.
     pub open: bool,
     /// When it was made.
@@ -56,6 +61,11 @@ impl Segment {
     pub fn weight(&self) -> usize {
         self.bytes.len() + size_of::<Self>()
     }
+
+    /// Whether all its entries are of times that `span` contains.
+    pub fn lies_in(&self, span: Span) -> bool {
+        self.times.is_none_or(|(earliest, latest)| span.contains(earliest) && span.contains(latest))
+    }
 }
 
 /// What bounds a segment besides its size.
@@ -63,6 +73,8 @@ impl Segment {
 pub struct Bounds {
     /// Records that end after this are left out.
     pub until: Offset,
+    /// Records of other times are left out.
+    pub span: Span,
     /// Entries at most.
     pub entries: u64,
     /// Flags that the first entry gets on top of its own.
@@ -73,7 +85,8 @@ pub struct Bounds {
 
 impl Bounds {
     /// None: the bounds under which segments are shared.
-    pub const NONE: Self = Self { until: Offset(u64::MAX), entries: u64::MAX, first_flags: 0, piece_goes_on: false };
+    pub const NONE: Self =
+        Self { until: Offset(u64::MAX), span: Span::ALL, entries: u64::MAX, first_flags: 0, piece_goes_on: false };
 }
 
 /// Encodes what `filter` selects of `cell`, from the record at or after `from`, in `shape`.
@@ -89,9 +102,11 @@ pub fn encode(
     let first = cell.index_at(from);
     let mut writer = Writer::new(file, cell, shape);
     let mut at = first;
-    let mut full = false;
+    let (mut full, mut left_out) = (false, false);
     while at < cell.len() && cell.end_of(at) <= bounds.until && writer.entries < bounds.entries {
-        if filter.is_everything() || selects(filter, cell, at) {
+        if bounds.span != Span::ALL && !bounds.span.contains(cell.metas()[at].time) {
+            left_out = true;
+        } else if filter.is_everything() || selects(filter, cell, at) {
             let flags = if writer.entries == 0 { bounds.first_flags } else { 0 };
             if !writer.put(at, flags, bounds.piece_goes_on) {
                 full = true;
@@ -107,6 +122,8 @@ pub fn encode(
         start_tail: if first == 0 { cell.start_tail() } else { cell.tail_after(first - 1) },
         end_tail: if at == first { cell.start_tail() } else { cell.tail_after(at - 1) },
         last_cursor: writer.last.map_or([0; CURSOR_BYTES], |last| writer.cursor_after(last, bounds.piece_goes_on)),
+        times: writer.times,
+        left_out,
         open: !full && at == cell.len() && cell.is_open(),
         entries: writer.entries as u32,
         message_bytes: writer.message_bytes,
@@ -150,6 +167,7 @@ struct Writer<'a> {
     message_bytes: u64,
     last_at: usize,
     last: Option<usize>,
+    times: Option<(Nanos, Nanos)>,
     /// The hash of the file's beginning, once it is the same for all later cursors.
     head: Option<HeadHash>,
 }
@@ -166,6 +184,7 @@ impl<'a> Writer<'a> {
             message_bytes: 0,
             last_at: 0,
             last: None,
+            times: None,
             head: Cell::head_hash_is_settled(cell.start()).then(|| cell.head_hash(cell.start())),
         }
     }
@@ -200,6 +219,8 @@ impl<'a> Writer<'a> {
             self.crc = crc;
             return false;
         }
+        let (earliest, latest) = self.times.unwrap_or((meta.time, meta.time));
+        self.times = Some((earliest.min(meta.time), latest.max(meta.time)));
         self.entries += 1;
         self.message_bytes += len as u64;
         self.last_at = before;

@@ -18,6 +18,7 @@ use super::{
     event::{Event, FileChange},
     member::{Member, Position, Start},
     open::Request,
+    seek::{Close, Closing, Span},
     segment::{Bounds, Segment, SharedSegment},
     tail::TailScan,
 };
@@ -87,6 +88,9 @@ pub struct Subscription {
     /// Matches that may still be handed on.
     remaining: u64,
     crc: crc32fast::Hasher,
+    span: Span,
+    /// When a stream that follows is over by the clock.
+    closing: Closing,
     selection: u32,
     unreadable: Option<String>,
     /// What happened and was not handed on yet; bounded, since nothing is read while there is something in it.
@@ -133,6 +137,8 @@ impl Subscription {
             scan,
             remaining: request.limit.unwrap_or(u64::MAX),
             crc: crc32fast::Hasher::new(),
+            span: request.span,
+            closing: if request.follow { Closing::of(request.span) } else { Closing::Never },
             selection: request.selection.hash(),
             unreadable: None,
             events: events.into(),
@@ -234,13 +240,22 @@ impl Subscription {
                     return Poll::Ready(Piece::End(end));
                 }
                 Step::Drained if !idle => {}
-                Step::Drained if self.caught_up => return Poll::Pending,
+                Step::Drained if self.caught_up => match self.poll_closing(context) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Close::End) => return Poll::Ready(Piece::End(End::Done)),
+                    Poll::Ready(Close::ReadOn) => self.members.iter_mut().for_each(|member| member.ready = true),
+                },
                 Step::Drained => {
                     self.caught_up = true;
                     self.events.push_back(Event::CaughtUp);
                 }
             }
         }
+    }
+
+    fn poll_closing(&mut self, context: &mut Context<'_>) -> Poll<Close> {
+        let members = &self.members;
+        self.closing.poll(context, || members.iter().map(|member| member.file.clone()).collect())
     }
 
     /// Marks the files that changed as ready and takes in new ones.
@@ -328,7 +343,10 @@ impl Subscription {
         let member = &mut self.members[index];
         member.known = published;
         let stop = member.stop.unwrap_or(Offset(u64::MAX));
-        if member.at() >= published.head.min(stop) {
+        if stop <= member.at() && member.at() < published.head {
+            return Step::Drained;
+        }
+        if member.at() >= published.head {
             return self.advance_piece(index, context, now);
         }
         match self.poll_entries(index, stop, context, now) {
@@ -351,10 +369,13 @@ impl Subscription {
         let mut bounds = Bounds::NONE;
         if member.after_gap {
             bounds = Bounds { entries: 1, first_flags: flag::AFTER_GAP, ..bounds };
-        } else {
+        } else if !member.at_edge {
             let poll =
                 self.feed.poll_segment(context, &mut member.waiting, &mut place, (&self.filter, self.shape), now);
-            let fits = |segment: &SharedSegment| segment.end <= stop && u64::from(segment.entries) <= self.remaining;
+            let (span, remaining) = (self.span, self.remaining);
+            let fits = |segment: &SharedSegment| {
+                segment.end <= stop && u64::from(segment.entries) <= remaining && segment.lies_in(span)
+            };
             match poll {
                 Poll::Ready(Ok(segment)) if !fits(&segment) => {}
                 poll => {
@@ -363,10 +384,13 @@ impl Subscription {
                 }
             }
         }
-        bounds = Bounds { until: stop, entries: bounds.entries.min(self.remaining), ..bounds };
+        bounds = Bounds { until: stop, span: self.span, entries: bounds.entries.min(self.remaining), ..bounds };
         let poll =
             self.feed.poll_bounded(context, &mut member.waiting, &mut place, (&self.filter, self.shape), bounds, now);
         member.cell = place.cell;
+        if let Poll::Ready(Ok(segment)) = &poll {
+            member.at_edge = segment.left_out;
+        }
         poll
     }
 
@@ -408,7 +432,8 @@ impl Subscription {
             Poll::Ready(Err(error)) => return self.fail(index, &error),
         };
         let first_flags = if member.after_gap { flag::AFTER_GAP } else { 0 };
-        let bounds = Bounds { first_flags, piece_goes_on: !member.known.finished, ..Bounds::NONE };
+        let span = self.span;
+        let bounds = Bounds { span, first_flags, piece_goes_on: !member.known.finished, ..Bounds::NONE };
         let filter = &self.filter.filter;
         let segment = super::segment::encode(&member.file, &cell, place.at, filter, self.shape, bounds, now);
         let (goes_on, before) = (bounds.piece_goes_on, segment.start_tail);
@@ -448,7 +473,7 @@ impl Subscription {
         let lost = member.begin_anew(&published);
         if member.stop.is_some() {
             // The answer was to hold what the file held when it was asked for; that is over.
-            member.stop = Some(Offset::ZERO);
+            member.stop = Some(Offset::ZERO).filter(|_| !self.follow);
             member.piece_end = None;
         }
         let log = member.file.log.clone();

@@ -4,6 +4,7 @@
 //! Memory holds one step of matches per file, however many matches are wanted, and the result is one place per file.
 
 use std::{
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle};
 
-use super::{SharedFilter, resume, segment};
+use super::{SharedFilter, resume, seek::Span, segment};
 use crate::{
     entry::{Nanos, Offset, cursor::TailHash},
     file::{Blocking, Cell, CellError, ReadAt, cell::Plan, lines},
@@ -30,6 +31,7 @@ type Stepped = Vec<(usize, Result<Stretch, CellError>)>;
 pub struct TailScan {
     wanted: u64,
     filter: Arc<SharedFilter>,
+    span: Span,
     telemetry: Arc<Telemetry>,
     files: Vec<Backward>,
     step: Option<JoinHandle<Stepped>>,
@@ -44,6 +46,8 @@ pub type TailStart = (Offset, Option<TailHash>);
 struct Backward {
     file: Arc<LogFile>,
     published: Published,
+    /// Nothing before it is looked at.
+    floor: Offset,
     /// End of the unterminated record behind the head, while it is still to be looked at.
     piece_end: Option<Offset>,
     /// Records from here on are done.
@@ -54,6 +58,20 @@ struct Backward {
     start: Offset,
 }
 
+/// One file to search.
+pub struct Searched {
+    /// The file.
+    pub file: Arc<LogFile>,
+    /// How far it is written.
+    pub published: Published,
+    /// Where the search ends.
+    pub floor: Offset,
+    /// Where it begins.
+    pub stop: Offset,
+    /// End of the unterminated record at `stop` that belongs to the answer.
+    pub piece_end: Option<Offset>,
+}
+
 /// What a step backwards brought.
 struct Stretch {
     from: Offset,
@@ -61,23 +79,25 @@ struct Stretch {
 }
 
 impl TailScan {
-    /// A search for the last `wanted` matches in `files`, each up to its head, and with the unterminated record behind
-    /// it where the end of that is given.
+    /// A search for the last `wanted` matches of `span` in `files`.
     pub fn new(
         wanted: u64,
         filter: Arc<SharedFilter>,
+        span: Span,
         telemetry: Arc<Telemetry>,
-        files: impl IntoIterator<Item = (Arc<LogFile>, Published, Option<Offset>)>,
+        files: impl IntoIterator<Item = Searched>,
     ) -> Self {
-        let backward = |(file, published, piece_end): (Arc<LogFile>, Published, Option<Offset>)| Backward {
+        let backward = |Searched { file, published, floor, stop, piece_end }| Backward {
             file,
             published,
+            floor,
             piece_end,
-            done_to: published.head,
+            done_to: stop,
             matches: Vec::new(),
-            start: piece_end.unwrap_or(published.head),
+            start: piece_end.unwrap_or(stop),
         };
-        Self { wanted, filter, telemetry, files: files.into_iter().map(backward).collect(), step: None, places: None }
+        let files = files.into_iter().map(backward).collect();
+        Self { wanted, filter, span, telemetry, files, step: None, places: None }
     }
 
     /// Where each file, in the order given, has to be read from.
@@ -133,14 +153,19 @@ impl TailScan {
         let needy = self.files.iter().enumerate().filter(|(_, file)| file.is_needy());
         let jobs: Vec<_> = needy
             .take(TAIL_STEP_FILES_MAX)
-            .map(|(index, file)| (index, file.file.clone(), file.published, file.piece_end, file.done_to))
+            .map(|(index, file)| (index, file.file.clone(), file.published, file.piece_end, file.floor..file.done_to))
             .collect();
-        let (filter, telemetry) = (self.filter.clone(), self.telemetry.clone());
+        let (filter, span, telemetry) = (self.filter.clone(), self.span, self.telemetry.clone());
         self.step = Some(tokio::task::spawn_blocking(move || {
-            let step = |(index, file, published, piece, end)| {
+            let wants = |cell: &Cell, index: usize| {
+                let filter = &filter.filter;
+                span.contains(cell.metas()[index].time)
+                    && (filter.is_everything() || segment::selects(filter, cell, index))
+            };
+            let step = |(index, file, published, piece, range)| {
                 let stretch = match piece {
-                    Some(piece_end) => look_at_piece(&file, published, piece_end, &filter),
-                    None => step_back(&file, published, end, &filter, &telemetry),
+                    Some(piece_end) => look_at_piece(&file, published, piece_end, &wants),
+                    None => step_back(&file, published, range, &wants, &telemetry),
                 };
                 (index, stretch)
             };
@@ -174,7 +199,7 @@ impl TailScan {
 impl Backward {
     /// Whether it has to be read further before it is known which of its matches is the last one not taken.
     fn is_needy(&self) -> bool {
-        self.matches.is_empty() && (self.piece_end.is_some() || self.done_to > Offset::ZERO)
+        self.matches.is_empty() && (self.piece_end.is_some() || self.done_to > self.floor)
     }
 }
 
@@ -183,7 +208,7 @@ fn look_at_piece(
     file: &Arc<LogFile>,
     published: Published,
     end: Offset,
-    filter: &SharedFilter,
+    wants: &impl Fn(&Cell, usize) -> bool,
 ) -> Result<Stretch, CellError> {
     let (from, io) = (published.head, |error| CellError::Io(published.head, error));
     let handle = file.open().map_err(io)?;
@@ -196,21 +221,21 @@ fn look_at_piece(
         line_max: file.log.source.line_max,
         mtime: published.mtime,
     };
-    Ok(Stretch { from, matches: matches_in(&Cell::read_piece(&reader, &plan)?, filter) })
+    Ok(Stretch { from, matches: matches_in(&Cell::read_piece(&reader, &plan)?, from, wants) })
 }
 
-/// Reads backwards from `end`, where a record starts or the last one ends, until something matches or a bounded number
-/// of steps is done.
+/// Reads backwards from the end of `range`, where a record starts or the last one ends, to its beginning, until something
+/// matches or a bounded number of steps is done.
 fn step_back(
     file: &Arc<LogFile>,
     published: Published,
-    end: Offset,
-    filter: &SharedFilter,
+    range: Range<Offset>,
+    wants: &impl Fn(&Cell, usize) -> bool,
     telemetry: &Telemetry,
 ) -> Result<Stretch, CellError> {
-    let handle = file.open().map_err(|error| CellError::Io(end, error))?;
+    let handle = file.open().map_err(|error| CellError::Io(range.end, error))?;
     let reader = Blocking(&handle);
-    let mut from = end;
+    let mut from = range.end;
     for _ in 0..TAIL_STEP_GRIDS_MAX {
         let start =
             cell_start_before(&reader, &file.log.source.rules, from).map_err(|error| CellError::Io(from, error))?;
@@ -225,8 +250,8 @@ fn step_back(
         let cell = Cell::read(&reader, &plan)?;
         telemetry.reads.inc();
         from = start;
-        let matches = matches_in(&cell, filter);
-        if !matches.is_empty() || start == Offset::ZERO {
+        let matches = matches_in(&cell, range.start, wants);
+        if !matches.is_empty() || start <= range.start {
             return Ok(Stretch { from, matches });
         }
     }
@@ -248,8 +273,8 @@ fn cell_start_before(reader: &impl ReadAt, rules: &Rules, end: Offset) -> std::i
     Ok(Offset::ZERO)
 }
 
-fn matches_in(cell: &Cell, shared: &SharedFilter) -> Vec<Match> {
-    let filter = &shared.filter;
-    let selected = (0..cell.len()).filter(|index| filter.is_everything() || segment::selects(filter, cell, *index));
+/// The matches of a cell at or after `floor`.
+fn matches_in(cell: &Cell, floor: Offset, wants: &impl Fn(&Cell, usize) -> bool) -> Vec<Match> {
+    let selected = (cell.index_at(floor)..cell.len()).filter(|index| wants(cell, *index));
     selected.map(|index| (cell.metas()[index].time, cell.start_of(index))).collect()
 }

@@ -8,6 +8,7 @@ pub mod cell;
 pub mod identity;
 pub mod lines;
 pub mod read;
+pub mod seek;
 
 pub use cell::{Cell, CellError};
 pub use identity::{Identity, Stat};

@@ -4,8 +4,11 @@ use tonic::Status;
 
 use super::status;
 use crate::{
-    entry::{encode::Shape, stream_cursor::Cursor},
-    feed::open::{Request, Selection},
+    entry::{Nanos, encode::Shape, stream_cursor::Cursor},
+    feed::{
+        open::{Request, Selection},
+        seek::Span,
+    },
     filter::{Filter, Spec},
     limits::{BATCH_BYTES_DEFAULT, BATCH_BYTES_MAX, RESUME_COUNT_MAX},
     proto::{compat, v1},
@@ -31,6 +34,7 @@ pub fn of_compat(rpc: Rpc, request: compat::LogRequest, allowed: Option<&[String
         filter: filter.map_err(|error| status::of_filter(&error))?,
         shape: Shape::Compat,
         follow: rpc == Rpc::StreamLogs,
+        span: Span::ALL,
         tail: None,
         resume: Vec::new(),
         limit: None,
@@ -44,6 +48,7 @@ pub fn of_compat(rpc: Rpc, request: compat::LogRequest, allowed: Option<&[String
 /// INVALID_ARGUMENT naming the field that is wrong, UNIMPLEMENTED naming one that is not served.
 pub fn of_v1(rpc: Rpc, request: v1::LogRequest, allowed: Option<&[String]>) -> Result<Request, Status> {
     refuse_what_is_not_served(&request)?;
+    let span = span_of(&request)?;
     let selection = Selection::new(&request.sources, &request.paths, allowed);
     let filter = Filter::new(&Spec {
         level: request.level,
@@ -63,6 +68,7 @@ pub fn of_v1(rpc: Rpc, request: v1::LogRequest, allowed: Option<&[String]>) -> R
         filter: filter.map_err(|error| status::of_filter(&error))?,
         shape: Shape::V1 { fields: request.with_fields },
         follow: rpc == Rpc::StreamLogs,
+        span,
         tail: request.tail,
         resume: request.resume.iter().enumerate().map(decode).collect::<Result<_, _>>()?,
         limit: Some(request.limit).filter(|limit| *limit > 0),
@@ -90,11 +96,28 @@ pub fn of_batches(request: v1::StreamBatchesRequest, allowed: Option<&[String]>)
     Ok((Request { shape: Shape::Batch { fields }, gaps_in_band: true, ..request }, bytes_max))
 }
 
+/// The times that a request is about.
+fn span_of(request: &v1::LogRequest) -> Result<Span, Status> {
+    let time = |field: &str, time: &Option<prost_types::Timestamp>| time.map(|time| nanos_of(field, time)).transpose();
+    let span = Span { since: time("since", &request.since)?, until: time("until", &request.until)? };
+    match span {
+        Span { since: Some(since), until: Some(until) } if since >= until => {
+            Err(status::invalid("since", "is not before until"))
+        }
+        span => Ok(span),
+    }
+}
+
+/// A time in nanoseconds; one that no entry can carry becomes the nearest that does.
+fn nanos_of(field: &str, time: prost_types::Timestamp) -> Result<Nanos, Status> {
+    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    let nanos = nanos.ok_or_else(|| status::invalid(field, format!("{} is no count of nanoseconds", time.nanos)))?;
+    Ok(Nanos(time.seconds.saturating_mul(1_000_000_000).saturating_add(nanos.into())))
+}
+
 /// Better no answer than one to another question.
 fn refuse_what_is_not_served(request: &v1::LogRequest) -> Result<(), Status> {
     let asked = [
-        ("since", request.since.is_some()),
-        ("until", request.until.is_some()),
         ("context_before", request.context_before > 0),
         ("context_after", request.context_after > 0),
         ("end", !request.end.is_empty()),
@@ -102,5 +125,41 @@ fn refuse_what_is_not_served(request: &v1::LogRequest) -> Result<(), Status> {
     match asked.iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(status::not_served(field)),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    fn span(since: Option<(i64, i32)>, until: Option<(i64, i32)>) -> Result<Span, Status> {
+        let time = |(seconds, nanos)| prost_types::Timestamp { seconds, nanos };
+        let request = v1::LogRequest { since: since.map(time), until: until.map(time), ..v1::LogRequest::default() };
+        of_v1(Rpc::GetLogs, request, None).map(|request| request.span)
+    }
+
+    #[test]
+    fn times_are_read_and_have_to_be_in_order() {
+        assert_eq!(span(None, None).expect("nothing asked"), Span::ALL);
+        let both = span(Some((1, 5)), Some((2, 0))).expect("in order");
+        assert_eq!(both, Span { since: Some(Nanos(1_000_000_005)), until: Some(Nanos(2_000_000_000)) });
+        let latest = span(Some((i64::MAX, 999_999_999)), None).expect("beyond every entry");
+        assert_eq!(latest.since, Some(Nanos(i64::MAX)));
+        for (since, until) in [((2, 0), (2, 0)), ((3, 0), (2, 0)), ((0, -1), (2, 0)), ((0, 1_000_000_000), (2, 0))] {
+            let refused = span(Some(since), Some(until)).expect_err("refused");
+            assert_eq!(refused.code(), Code::InvalidArgument);
+            assert!(refused.message().starts_with("since: "), "{}", refused.message());
+        }
+        let refused = span(None, Some((0, -1))).expect_err("refused");
+        assert!(refused.message().starts_with("until: "), "{}", refused.message());
+    }
+
+    #[test]
+    fn what_is_not_served_is_refused_by_name() {
+        let request = v1::LogRequest { end: vec![1].into(), ..v1::LogRequest::default() };
+        let refused = of_v1(Rpc::StreamLogs, request, None).expect_err("refused");
+        assert_eq!((refused.code(), refused.message().starts_with("end ")), (Code::Unimplemented, true));
     }
 }
