@@ -49,6 +49,11 @@ pub const SKEW_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A stream that ends by the clock looks at it this often, since it may be set.
 pub const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// Files that a merge by time waits for at once.
+pub const MERGE_READS_MAX: usize = 8;
+/// How often a stream that follows merges in what was written while it read its backlog, before it goes on live.
+pub const MERGE_ROUNDS: usize = 3;
+
 // ---- Cursors ----
 
 /// An entry cursor has exactly this many bytes.

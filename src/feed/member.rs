@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::WaitingItem;
+use super::{WaitingItem, merge::Order};
 use crate::{
     entry::{
         Offset,
@@ -57,6 +57,8 @@ pub struct Member {
     pub cell: Offset,
     /// Where reading ends, for those who do not follow: the head when the subscription began.
     pub stop: Option<Offset>,
+    /// Where it stands in the merge of the backlog.
+    pub order: Order,
     /// Whether what lies there is partly of other times than those asked for.
     pub at_edge: bool,
     /// End of the unterminated record behind `stop` that belongs to the answer.
@@ -92,6 +94,7 @@ impl Member {
             tail: start.tail,
             cell: start.at,
             stop: None,
+            order: Order::NONE,
             at_edge: false,
             piece_end: None,
             after_gap: start.after_gap,

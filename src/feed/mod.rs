@@ -8,6 +8,7 @@ pub mod cache;
 mod cache_tests;
 pub mod event;
 pub mod member;
+pub mod merge;
 pub mod open;
 pub mod resume;
 pub mod seek;

@@ -17,6 +17,7 @@ use super::{
     Feed, Place, SharedError, SharedFilter,
     event::{Event, FileChange},
     member::{Member, Position, Start},
+    merge::{Merge, Order},
     open::Request,
     seek::{Close, Closing, Span},
     segment::{Bounds, Segment, SharedSegment},
@@ -74,36 +75,38 @@ impl Progress {
 
 /// A subscription.
 pub struct Subscription {
-    feed: Arc<Feed>,
+    pub(super) feed: Arc<Feed>,
     ticket: Ticket,
-    filter: Arc<SharedFilter>,
-    shape: Shape,
-    follow: bool,
-    members: Vec<Member>,
+    pub(super) filter: Arc<SharedFilter>,
+    pub(super) shape: Shape,
+    pub(super) follow: bool,
+    pub(super) members: Vec<Member>,
     /// Where each file stands in `members`.
     index: HashMap<FileId, usize>,
     /// The member to look at next.
     turn: usize,
     scan: Option<TailScan>,
+    /// The merge of the backlog by time, where several files have one.
+    pub(super) merge: Option<Merge>,
     /// Matches that may still be handed on.
-    remaining: u64,
+    pub(super) remaining: u64,
     crc: crc32fast::Hasher,
-    span: Span,
+    pub(super) span: Span,
     /// When a stream that follows is over by the clock.
     closing: Closing,
     selection: u32,
     unreadable: Option<String>,
     /// What happened and was not handed on yet; bounded, since nothing is read while there is something in it.
-    events: VecDeque<Event>,
+    pub(super) events: VecDeque<Event>,
     /// Whether everything that was there in the beginning has been handed on.
-    caught_up: bool,
+    pub(super) caught_up: bool,
     /// The places from which reading began, once they are known.
     start: Vec<EntryCursor>,
     progress: Arc<Progress>,
 }
 
 /// What looking at one member brought.
-enum Step {
+pub(super) enum Step {
     /// Entries.
     Entries(FileId, SharedSegment),
     /// No entries, but the place moved on.
@@ -135,6 +138,7 @@ impl Subscription {
             members,
             turn: 0,
             scan,
+            merge: None,
             remaining: request.limit.unwrap_or(u64::MAX),
             crc: crc32fast::Hasher::new(),
             span: request.span,
@@ -148,7 +152,7 @@ impl Subscription {
         };
         new.members_changed();
         if new.scan.is_none() {
-            new.note_start();
+            new.begin();
         }
         new
     }
@@ -184,8 +188,15 @@ impl Subscription {
         StreamCursor::new(made, self.selection, self.start.iter().copied()).encode()
     }
 
-    fn note_start(&mut self) {
+    /// Begins to read, now that it is known where.
+    fn begin(&mut self) {
         self.start = self.members.iter().filter_map(Member::cursor).collect();
+        if self.members.len() > 1 {
+            self.merge = Some(Merge::default());
+            for member in &mut self.members {
+                member.order = Order::up_to(member.known.head);
+            }
+        }
     }
 
     /// Number of files.
@@ -215,7 +226,7 @@ impl Subscription {
                     member.move_to(start, tail);
                     member.cell = start;
                 }
-                self.note_start();
+                self.begin();
             }
             if let Some(event) = self.events.pop_front() {
                 return Poll::Ready(Piece::Event(event));
@@ -223,7 +234,11 @@ impl Subscription {
             if self.remaining == 0 {
                 return Poll::Ready(Piece::End(End::Done));
             }
-            match self.look_around(context, began) {
+            let step = match self.merge {
+                Some(_) => self.merge_on(context, began),
+                None => self.look_around(context, began),
+            };
+            match step {
                 Step::Entries(file, segment) => {
                     self.account(file, &segment);
                     return Poll::Ready(Piece::Entries(file, segment));
@@ -329,19 +344,28 @@ impl Subscription {
         if waiting { Step::Waiting } else { Step::Drained }
     }
 
-    fn advance(&mut self, index: usize, context: &mut Context<'_>, now: Instant) -> Step {
+    /// Takes in what became of a file since it was last looked at; what follows from it alone, if anything does.
+    pub(super) fn begin_turn(&mut self, index: usize) -> Option<Step> {
         let published = self.members[index].file.published();
         if published.generation != self.members[index].generation {
             self.begin_anew(index);
         }
         if self.members[index].file.is_lost() {
-            return self.lose(index);
+            return Some(self.lose(index));
         }
         if self.is_held(index) {
-            return Step::Drained;
+            return Some(Step::Drained);
+        }
+        self.members[index].known = published;
+        None
+    }
+
+    fn advance(&mut self, index: usize, context: &mut Context<'_>, now: Instant) -> Step {
+        if let Some(step) = self.begin_turn(index) {
+            return step;
         }
         let member = &mut self.members[index];
-        member.known = published;
+        let published = member.known;
         let stop = member.stop.unwrap_or(Offset(u64::MAX));
         if stop <= member.at() && member.at() < published.head {
             return Step::Drained;
@@ -357,7 +381,7 @@ impl Subscription {
     }
 
     /// The shared segment at the member's place, or one of its own where it needs bounds that others have not.
-    fn poll_entries(
+    pub(super) fn poll_entries(
         &mut self,
         index: usize,
         stop: Offset,
@@ -394,7 +418,7 @@ impl Subscription {
         poll
     }
 
-    fn take_segment(&mut self, index: usize, segment: SharedSegment) -> Step {
+    pub(super) fn take_segment(&mut self, index: usize, segment: SharedSegment) -> Step {
         let member = &mut self.members[index];
         let stuck = segment.end == member.at();
         if stuck || member.tail.is_some_and(|tail| tail != segment.start_tail) {
@@ -416,7 +440,7 @@ impl Subscription {
     }
 
     /// The unterminated record at the end, where it belongs to the answer.
-    fn advance_piece(&mut self, index: usize, context: &Context<'_>, now: Instant) -> Step {
+    pub(super) fn advance_piece(&mut self, index: usize, context: &Context<'_>, now: Instant) -> Step {
         let member = &mut self.members[index];
         let ended = member.known.finished && member.known.size > member.at();
         let end = match member.piece_end {
@@ -471,6 +495,9 @@ impl Subscription {
         let member = &mut self.members[index];
         let published = member.file.published();
         let lost = member.begin_anew(&published);
+        // What it holds now is no history of what it held: it comes when the backlog is done.
+        member.order = Order::NONE;
+        member.ready = true;
         if member.stop.is_some() {
             // The answer was to hold what the file held when it was asked for; that is over.
             member.stop = Some(Offset::ZERO).filter(|_| !self.follow);
@@ -515,7 +542,7 @@ impl Subscription {
         }
     }
 
-    fn fail(&mut self, index: usize, error: &SharedError) -> Step {
+    pub(super) fn fail(&mut self, index: usize, error: &SharedError) -> Step {
         let member = &self.members[index];
         match error.as_ref() {
             CellError::Changed(_) => self.feed.doubt(&member.file, member.generation),
