@@ -52,6 +52,7 @@ impl Logs {
             exclude: Vec::new(),
             rules: Arc::new(rules),
             line_max: 1 << 20,
+            archives: true,
         };
         let telemetry = Arc::new(Telemetry::new());
         let catalogue = Arc::new(Catalogue::new(vec![Arc::new(source)], telemetry.clone()));

@@ -132,6 +132,14 @@ pub struct Request {
     pub gaps_in_band: bool,
 }
 
+impl Request {
+    /// Whether the rotated past of the logs is asked for, too.
+    fn wants_past(&self) -> bool {
+        let tail = self.tail.is_some_and(|wanted| wanted > 0) && self.resume.is_empty();
+        tail || self.span.since.is_some()
+    }
+}
+
 /// Why no subscription was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenError {
@@ -216,12 +224,21 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
         for file in &files {
             look(file);
             // What is there now is the answer, also when it may go on.
-            if !follow || file.unsettled_for(Instant::now()).is_some_and(|quiet| quiet >= PROVISIONAL_AFTER) {
+            if !request.follow || file.unsettled_for(Instant::now()).is_some_and(|quiet| quiet >= PROVISIONAL_AFTER) {
                 file.settle();
             }
         }
         if !cursors.is_empty() {
             allowed.iter().for_each(look);
+        }
+        if request.wants_past() {
+            let past = allowed.iter().filter(|file| file.is_archive());
+            let past = past.filter(|file| selection.selects(&file.log.source.name, &file.log.path));
+            for file in past {
+                look(file);
+                file.settle();
+                files.push(file.clone());
+            }
         }
         let resolution = resume::resolve(&cursors, &allowed)?;
         for file in allowed.iter().filter(|file| resolution.starts.contains_key(&file.id)) {
@@ -282,7 +299,7 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
         // What was rotated is the past of its log, and so is asked for by its time.
         let displaced = match file.role() {
             Role::Live => false,
-            Role::Rotated => !since,
+            Role::Rotated | Role::Archive => !request.wants_past(),
             Role::Gone => true,
         };
         if !request.follow && resumed.is_none() && (displaced || past) {

@@ -3,7 +3,10 @@
 
 use logtap::{
     entry::{encode::Shape, stream_cursor::Cursor},
-    feed::open::{Request, Selection},
+    feed::{
+        open::{Request, Selection},
+        seek::Span,
+    },
     filter::{Filter, Spec},
     limits::{CACHE_BYTES_DEFAULT, GRID_BYTES, LINE_BYTES_DEFAULT},
     proto::v1,
@@ -128,6 +131,7 @@ fn everything() -> Request {
         resume: Vec::new(),
         limit: None,
         gaps_in_band: false,
+        span: Span::ALL,
     }
 }
 
