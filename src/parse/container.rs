@@ -24,7 +24,7 @@ pub struct Wrapped<'l> {
 #[inline]
 pub fn cri(line: &[u8]) -> Option<Wrapped<'_>> {
     let (stream, start) = cri_stream(line)?;
-    let (stamp, _) = iso::read(line)?;
+    let (stamp, _) = iso::read(line).filter(|(_, len)| len + 1 == start)?;
     let rest = &line[start + stream.len() + 1..];
     // Tags are separated by colons; the first one says whether the line is whole.
     let len = memchr::memchr(b' ', rest).unwrap_or(rest.len());
@@ -139,7 +139,12 @@ mod tests {
         let wrapped = cri(b"2026-11-20T10:00:00.1+01:00 stderr P:x part").expect("a line of the CRI");
         assert_eq!((wrapped.stream, wrapped.partial, &*wrapped.message), (&b"stderr"[..], true, &b"part"[..]));
         assert!(cri(b"2026-11-20T10:00:00.123456789Z stdout F").expect("an empty line").message.is_empty());
-        for line in ["2026-11-20T10:00:00.123456789Z stdin F x", "2026-11-20T10:00:00.123456789Z stdout X x", "x"] {
+        for line in [
+            "2026-11-20T10:00:00.123456789Z stdin F x",
+            "2026-11-20T10:00:00.123456789Z stdout X x",
+            "2026-11-20T10:00:00.1.1Z stdout F x",
+            "x",
+        ] {
             assert_eq!(cri(line.as_bytes()), None, "{line}");
         }
     }
