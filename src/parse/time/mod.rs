@@ -173,6 +173,10 @@ pub fn number_up_to(bytes: &[u8], most: usize) -> Option<(u32, usize)> {
     (len > 0).then_some((value, len))
 }
 
+/// Nanoseconds of the last place of a fraction with so many digits.
+const NANOS_OF_UNIT: [u32; 10] =
+    [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+
 /// Reads a fraction of a second, `.` or `,` and digits: nanoseconds (further digits are dropped) and its length, both 0
 /// when there is none.
 #[inline]
@@ -181,14 +185,15 @@ pub fn fraction(bytes: &[u8]) -> (u32, usize) {
     if !first.is_ascii_digit() {
         return (0, 0);
     }
-    let mut nanos = 0u32;
-    let mut unit = 100_000_000u32;
+    let mut value = 0u32;
     let mut len = 1;
     while let Some(digit) = bytes.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
-        nanos += u32::from(digit) * unit;
-        unit /= 10;
+        if len <= 9 {
+            value = value * 10 + u32::from(digit);
+        }
         len += 1;
     }
+    let nanos = value * NANOS_OF_UNIT[(len - 1).min(9)];
     (nanos, len)
 }
 
