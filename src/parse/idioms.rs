@@ -42,7 +42,7 @@ pub fn apache(inner: &[u8]) -> Option<Severity> {
     let close = inner.iter().take(48).position(|&byte| byte == b']')?;
     let colon = inner[..close].iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')?;
     let level = inner[colon..close].strip_prefix(b":")?;
-    let (word, number) = level.split_at(letters(level));
+    let (word, number) = level.split_at(words::letters(level));
     words::severity(word).filter(|_| number.iter().all(u8::is_ascii_digit))
 }
 
@@ -73,7 +73,7 @@ pub fn quoted_columns(rest: &[u8]) -> Option<Severity> {
             _ => &rest[memchr::memchr(b',', rest)?..],
         };
         rest = rest.strip_prefix(b",")?;
-        let word = &rest[..letters(rest)];
+        let word = &rest[..words::letters(rest)];
         if word.len() >= 3 && word.iter().all(u8::is_ascii_uppercase) && rest.get(word.len()) == Some(&b',') {
             return words::severity(word).or((word == b"LOG").then_some(Severity::Info));
         }
@@ -84,10 +84,4 @@ pub fn quoted_columns(rest: &[u8]) -> Option<Severity> {
 /// Whether the word that `bytes` begin with names a database, as PostgreSQL's prefix does.
 pub fn names_database(bytes: &[u8]) -> bool {
     bytes.split(|&byte| byte == b' ').next().is_some_and(|word| word.windows(4).any(|part| part == b",db="))
-}
-
-/// The number of ASCII letters that `bytes` begin with.
-#[inline]
-pub fn letters(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(bytes.len())
 }

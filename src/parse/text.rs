@@ -5,10 +5,10 @@
 //! prose ("no error found") is no severity.
 
 use super::{
-    idioms::{self, Place, letters},
+    idioms::{self, Place},
     json, logfmt,
     time::{self, Frame, Stamp},
-    words,
+    words::{self, letters},
 };
 use crate::entry::{Nanos, Severity};
 
@@ -260,7 +260,7 @@ impl<'l> Prefix<'l> {
         if self.stamp.is_none() && self.time(self.at) {
             return true;
         }
-        self.name()
+        self.name_after(len)
     }
 
     /// Whether `word`, a level word with `after` behind it, stands where level words stand.
@@ -317,8 +317,13 @@ impl<'l> Prefix<'l> {
 
     /// Passes over a name; false where prose or pairs begin.
     fn name(&mut self) -> bool {
+        self.name_after(0)
+    }
+
+    /// Passes over a name that begins with so many letters.
+    fn name_after(&mut self, letters_before: usize) -> bool {
         let rest = &self.line[self.at..];
-        let mut len = 0;
+        let mut len = letters_before;
         let mut kind = Before::Word;
         while let Some(&byte) = rest.get(len) {
             match byte {

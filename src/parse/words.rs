@@ -5,29 +5,99 @@ use crate::entry::Severity;
 /// The longest word known here, in bytes.
 const LONGEST: usize = 13;
 
+/// Words of at most eight letters, in lower case, wherever severities are written.
+const WORDS: [(&[u8], Severity); 29] = [
+    (b"trace", Severity::Trace),
+    (b"trc", Severity::Trace),
+    (b"verbose", Severity::Trace),
+    (b"vrb", Severity::Trace),
+    (b"finest", Severity::Trace),
+    (b"finer", Severity::Trace),
+    (b"debug", Severity::Debug),
+    (b"dbg", Severity::Debug),
+    (b"dbug", Severity::Debug),
+    (b"debg", Severity::Debug),
+    (b"info", Severity::Info),
+    (b"inf", Severity::Info),
+    (b"notice", Severity::Notice),
+    (b"warn", Severity::Warn),
+    (b"warning", Severity::Warn),
+    (b"wrn", Severity::Warn),
+    (b"error", Severity::Error),
+    (b"err", Severity::Error),
+    (b"eror", Severity::Error),
+    (b"severe", Severity::Error),
+    (b"critical", Severity::Critical),
+    (b"crit", Severity::Critical),
+    (b"crt", Severity::Critical),
+    (b"alert", Severity::Alert),
+    (b"fatal", Severity::Fatal),
+    (b"ftl", Severity::Fatal),
+    (b"emerg", Severity::Fatal),
+    (b"panic", Severity::Fatal),
+    (b"dpanic", Severity::Fatal),
+];
+
 /// The severity that `word` stands for, in any case, wherever a word stands where severities are written.
 #[inline]
 pub fn severity(word: &[u8]) -> Option<Severity> {
-    if word.len() < 3 || word.len() > LONGEST {
-        return None;
+    if !(3..=8).contains(&word.len()) {
+        return longer(word);
     }
-    Some(match key(word) {
-        WORD_TRACE | WORD_TRC | WORD_VERBOSE | WORD_VRB | WORD_FINEST | WORD_FINER => Severity::Trace,
-        WORD_DEBUG | WORD_DBG | WORD_DBUG | WORD_DEBG => Severity::Debug,
-        WORD_INFO | WORD_INF => Severity::Info,
-        WORD_NOTICE => Severity::Notice,
-        WORD_WARN | WORD_WARNING | WORD_WRN => Severity::Warn,
-        WORD_ERROR | WORD_ERR | WORD_EROR | WORD_SEVERE => Severity::Error,
-        WORD_CRITICAL if word.len() == 8 => Severity::Critical,
-        WORD_CRIT | WORD_CRT => Severity::Critical,
-        WORD_ALERT => Severity::Alert,
-        WORD_FATAL | WORD_FTL | WORD_EMERG | WORD_PANIC | WORD_DPANIC => Severity::Fatal,
-        WORD_EMERGENC if word.eq_ignore_ascii_case(b"emergency") => Severity::Fatal,
-        WORD_INFORMAT if word.eq_ignore_ascii_case(b"information") || word.eq_ignore_ascii_case(b"informational") => {
-            Severity::Info
+    let key = key(word);
+    let (known, severity) = TABLE.slots[slot(key, TABLE.multiplier)];
+    (known == key).then_some(severity)
+}
+
+/// The severity of a word of more than eight letters.
+fn longer(word: &[u8]) -> Option<Severity> {
+    match word.len() {
+        9 if word.eq_ignore_ascii_case(b"emergency") => Some(Severity::Fatal),
+        11 if word.eq_ignore_ascii_case(b"information") => Some(Severity::Info),
+        13 if word.eq_ignore_ascii_case(b"informational") => Some(Severity::Info),
+        _ => None,
+    }
+}
+
+/// A table of [`WORDS`] without collisions: which word a line has cannot be foretold, so comparing it with one word
+/// after the other would cost a wrongly foretold branch or two on each line.
+struct Table {
+    slots: [(u64, Severity); 1 << SLOT_BITS],
+    /// With this multiplier no two words share a slot.
+    multiplier: u64,
+}
+
+const SLOT_BITS: u32 = 7;
+
+static TABLE: Table = Table::build();
+
+impl Table {
+    /// Tries one multiplier after the other until every word has a slot of its own.
+    const fn build() -> Self {
+        let mut multiplier = 0x9e37_79b9_7f4a_7c15u64;
+        loop {
+            let mut table = Self { slots: [(0, Severity::Unspecified); 1 << SLOT_BITS], multiplier };
+            let mut at = 0;
+            while at < WORDS.len() {
+                let key = key(WORDS[at].0);
+                let slot = slot(key, multiplier);
+                if table.slots[slot].0 != 0 {
+                    break;
+                }
+                table.slots[slot] = (key, WORDS[at].1);
+                at += 1;
+            }
+            if at == WORDS.len() {
+                return table;
+            }
+            multiplier = multiplier.wrapping_mul(0x5851_f42d_4c95_7f2d) | 1;
         }
-        _ => return None,
-    })
+    }
+}
+
+#[inline]
+const fn slot(key: u64, multiplier: u64) -> usize {
+    (key.wrapping_mul(multiplier) >> (u64::BITS - SLOT_BITS)) as usize
 }
 
 /// The severity that `word` stands for where nothing but a severity can stand: the value of a level key, a bracket of
@@ -191,49 +261,43 @@ pub fn begins_prose(word: &[u8]) -> bool {
     )
 }
 
-/// The first eight bytes in lower case as a number; words of different length have different numbers.
+/// A word of three to eight bytes, in lower case, as a number; words of different length have different numbers.
 #[inline]
 const fn key(word: &[u8]) -> u64 {
-    let mut value = 0u64;
-    let mut at = 0;
-    while at < word.len() && at < 8 {
-        value = value << 8 | (word[at] | 0x20) as u64;
-        at += 1;
-    }
-    value
+    let len = word.len();
+    let letters = match word {
+        [a, b, c, d, e, f, g, h] => u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
+        // From four to seven bytes: the first four, and the last four, which may overlap them.
+        [a, b, c, d, ..] => {
+            let first = u32::from_le_bytes([*a, *b, *c, *d]) as u64;
+            let last = u32::from_le_bytes([word[len - 4], word[len - 3], word[len - 2], word[len - 1]]) as u64;
+            first | last << (8 * (len - 4))
+        }
+        [a, b, c] => u32::from_le_bytes([*a, *b, *c, 0]) as u64,
+        _ => return 0,
+    };
+    letters | 0x2020_2020_2020_2020 >> (64 - 8 * len)
 }
 
-const WORD_TRACE: u64 = key(b"trace");
-const WORD_TRC: u64 = key(b"trc");
-const WORD_VERBOSE: u64 = key(b"verbose");
-const WORD_VRB: u64 = key(b"vrb");
-const WORD_FINEST: u64 = key(b"finest");
-const WORD_FINER: u64 = key(b"finer");
-const WORD_DEBUG: u64 = key(b"debug");
-const WORD_DBG: u64 = key(b"dbg");
-const WORD_DBUG: u64 = key(b"dbug");
-const WORD_DEBG: u64 = key(b"debg");
-const WORD_INFO: u64 = key(b"info");
-const WORD_INF: u64 = key(b"inf");
-const WORD_NOTICE: u64 = key(b"notice");
-const WORD_WARN: u64 = key(b"warn");
-const WORD_WARNING: u64 = key(b"warning");
-const WORD_WRN: u64 = key(b"wrn");
-const WORD_ERROR: u64 = key(b"error");
-const WORD_ERR: u64 = key(b"err");
-const WORD_EROR: u64 = key(b"eror");
-const WORD_SEVERE: u64 = key(b"severe");
-const WORD_CRITICAL: u64 = key(b"critical");
-const WORD_CRIT: u64 = key(b"crit");
-const WORD_CRT: u64 = key(b"crt");
-const WORD_ALERT: u64 = key(b"alert");
-const WORD_FATAL: u64 = key(b"fatal");
-const WORD_FTL: u64 = key(b"ftl");
-const WORD_EMERG: u64 = key(b"emerg");
-const WORD_PANIC: u64 = key(b"panic");
-const WORD_DPANIC: u64 = key(b"dpanic");
-const WORD_EMERGENC: u64 = key(b"emergenc");
-const WORD_INFORMAT: u64 = key(b"informat");
+/// The number of ASCII letters that `bytes` begin with. Most words are shorter than eight bytes, which are looked at
+/// together.
+#[inline]
+pub fn letters(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let Some(first) = bytes.first_chunk::<8>() else { return letters_one_by_one(bytes) };
+    let word = u64::from_le_bytes(*first);
+    // Seven bits of each byte in lower case; adding what is missing to 0x80 carries into the free eighth bit.
+    let lower = (word | (ONES * 0x20)) & !HIGHS;
+    let from_a = lower + ONES * (0x80 - b'a' as u64);
+    let past_z = lower + ONES * (0x7f - b'z' as u64);
+    let others = !(from_a & !past_z & !word) & HIGHS;
+    if others == 0 { 8 + letters_one_by_one(&bytes[8..]) } else { others.trailing_zeros() as usize / 8 }
+}
+
+fn letters_one_by_one(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(bytes.len())
+}
 
 #[cfg(test)]
 mod tests {
@@ -257,6 +321,27 @@ mod tests {
             ("e", None),
         ] {
             assert_eq!(severity(word.as_bytes()), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn letters_are_counted_as_one_by_one() {
+        for byte in 0..=255u8 {
+            for len in 0..12 {
+                let mut bytes = vec![b'q'; len];
+                bytes.extend([byte, b'Z', b'a', b' ', byte, b'x', b'1', b'A', 0xc3]);
+                for end in 0..=bytes.len() {
+                    assert_eq!(letters(&bytes[..end]), letters_one_by_one(&bytes[..end]), "{:?}", &bytes[..end]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_has_a_slot_of_its_own() {
+        for (word, expected) in WORDS {
+            assert_eq!(severity(word), Some(expected));
+            assert_eq!(severity(&word.to_ascii_uppercase()), Some(expected));
         }
     }
 
