@@ -4,7 +4,7 @@
 pub const DAY: i64 = 86_400;
 
 /// Days from 1970-01-01 to this date, if it exists (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-#[inline]
+#[inline(always)]
 pub fn days(year: u32, month: u32, day: u32) -> Option<i64> {
     if !(1970..=9999).contains(&year) || month.wrapping_sub(1) > 11 || day.wrapping_sub(1) >= month_days(year, month) {
         return None;
@@ -28,7 +28,7 @@ fn month_days(year: u32, month: u32) -> u32 {
 }
 
 /// Seconds of the day at this clock time, if it exists; second 60 is the leap second, one second after 59.
-#[inline]
+#[inline(always)]
 pub fn seconds_of_day(hour: u32, minute: u32, second: u32) -> Option<u32> {
     (hour < 24 && minute < 60 && second <= 60).then_some(hour * 3600 + minute * 60 + second)
 }

@@ -5,7 +5,7 @@ use super::{Day, Stamp, calendar, clock, clock_of_twelve, fraction, number, plac
 
 /// Reads a date and a clock at the beginning of `bytes`, the zone too where one follows. The date's separator may be
 /// `-`, `/` or `.`, between date and clock stands `T`, a space (or two, or a comma and a space), `_`, `-` or `:`.
-#[inline]
+#[inline(always)]
 pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
     let [y1, y2, y3, y4, separator @ (b'-' | b'/' | b'.'), m1, m2, again, d1, d2, between, ref rest @ ..] = *bytes
     else {

@@ -91,7 +91,7 @@ const LEAP_YEARS_APART: u32 = 8;
 impl Stamp {
     /// The moment meant; none when an entry could not carry it (0 and everything before, and beyond the year 2261), or
     /// when the year is unsaid and no year fits.
-    #[inline]
+    #[inline(always)]
     pub fn moment(self, frame: &Frame<'_>) -> Option<Nanos> {
         match self.day {
             Day::Dated(days) => self.on(days, frame.zone),
@@ -110,6 +110,7 @@ impl Stamp {
         }
     }
 
+    #[inline(always)]
     fn on(self, days: i64, zone: &Zone) -> Option<Nanos> {
         let civil = days * calendar::DAY + i64::from(self.seconds);
         let second = match self.place {
@@ -145,7 +146,7 @@ pub fn value(text: &[u8], frame: &Frame<'_>) -> Option<Nanos> {
 }
 
 /// The number that `digits` write; none when one of them is no digit. At most nine digits are ever asked for.
-#[inline]
+#[inline(always)]
 pub fn number<const N: usize>(digits: [u8; N]) -> Option<u32> {
     let mut value = 0u32;
     let mut wrong = false;
@@ -179,7 +180,7 @@ const NANOS_OF_UNIT: [u32; 10] =
 
 /// Reads a fraction of a second, `.` or `,` and digits: nanoseconds (further digits are dropped) and its length, both 0
 /// when there is none.
-#[inline]
+#[inline(always)]
 pub fn fraction(bytes: &[u8]) -> (u32, usize) {
     let [b'.' | b',', first, ..] = bytes else { return (0, 0) };
     if !first.is_ascii_digit() {
@@ -199,7 +200,8 @@ pub fn fraction(bytes: &[u8]) -> (u32, usize) {
 
 /// Reads `HH:MM:SS` with an optional fraction: seconds of the day, nanoseconds, length. A leap second is the first
 /// second of the next minute.
-#[inline]
+// Inlined by force: what it returns would else go through memory, be stored in parts and loaded whole, which stalls.
+#[inline(always)]
 pub fn clock(bytes: &[u8]) -> Option<(u32, u32, usize)> {
     let [h1, h2, b':', m1, m2, b':', s1, s2, ref rest @ ..] = *bytes else { return None };
     if rest.first().is_some_and(u8::is_ascii_digit) {
