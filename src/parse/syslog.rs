@@ -37,28 +37,31 @@ impl<'l> Syslog<'l> {
             Some((priority, len)) => (Some(priority), &line[len..]),
             None => (None, line),
         };
-        if let Some(syslog) = structured(rest) {
+        if rest.starts_with(b"1 ")
+            && let Some(syslog) = structured(rest)
+        {
             return Some(Self { priority, ..syslog });
         }
-        match named_time(rest) {
-            Some((stamp, len)) => Some(Self { priority, stamp: Some(stamp), ..header(&rest[len..])? }),
+        let (stamp, len) = match named_time(rest) {
+            Some(found) => found,
             None if priority.is_some() => match iso::read(rest) {
-                Some((stamp, len)) => Some(Self { priority, stamp: Some(stamp), ..header(&rest[len..])? }),
-                None => Some(Self { priority, ..header_without_host(rest) }),
+                Some(found) => found,
+                None => return Some(tagged(priority, None, &[], rest)),
             },
-            None => None,
-        }
+            None => return None,
+        };
+        header(priority, Some(stamp), &rest[len..])
     }
 
     /// Takes apart what follows RFC 3164's time: ` HOST APP[PID]: MESSAGE`.
     pub fn after_named_time(rest: &'l [u8]) -> Option<Self> {
-        header(rest)
+        header(None, None, rest)
     }
 
     /// Takes apart what follows an ISO time: `HOST APP[PID]: MESSAGE`. The process must be there, since the time alone
     /// makes no syslog line.
     pub fn after_time(rest: &'l [u8]) -> Option<Self> {
-        header(rest).filter(|syslog| !syslog.host.is_empty() && !syslog.pid.is_empty())
+        header(None, None, rest).filter(|syslog| !syslog.host.is_empty() && !syslog.pid.is_empty())
     }
 
     /// The severity of the PRI, or that of Cisco's `%FACILITY-SEVERITY-MNEMONIC`.
@@ -191,43 +194,47 @@ fn structured_data(data: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
 /// Reads what follows RFC 3164's time: ` HOST APP[PID]: MESSAGE`. None when a level word or a bracket stands where the
 /// host should.
 #[inline]
-fn header(bytes: &[u8]) -> Option<Syslog<'_>> {
+fn header(priority: Option<u32>, stamp: Option<Stamp>, bytes: &[u8]) -> Option<Syslog<'_>> {
     let rest = bytes.strip_prefix(b":").unwrap_or(bytes);
     let rest = rest.strip_prefix(b" ")?;
-    let len = memchr::memchr(b' ', rest).unwrap_or(rest.len());
+    let len = rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len());
     let host = &rest[..len];
-    if host.starts_with(b"%") {
-        return Some(header_without_host(rest));
-    }
-    if !host.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80)
+    let first = host.first()?;
+    if !first.is_ascii_alphanumeric() && !matches!(first, b'_' | b'%' | 0x80..)
         || words::severity(host.strip_suffix(b":").unwrap_or(host)).is_some()
     {
         return None;
     }
-    if host.ends_with(b":") || host.contains(&b'[') {
-        return Some(header_without_host(rest));
-    }
-    Some(Syslog { host, ..header_without_host(rest.get(len + 1..).unwrap_or_default()) })
+    // Without a host the program comes first.
+    let (host, rest) = if *first == b'%' || host.ends_with(b":") || host.contains(&b'[') {
+        (&[][..], rest)
+    } else {
+        (host, rest.get(len + 1..).unwrap_or_default())
+    };
+    Some(tagged(priority, stamp, host, rest))
 }
 
 /// Reads `APP[PID]: MESSAGE`, or a message without them. A name may have spaces when its process follows.
 #[inline]
-fn header_without_host(bytes: &[u8]) -> Syslog<'_> {
+fn tagged<'l>(priority: Option<u32>, stamp: Option<Stamp>, host: &'l [u8], bytes: &'l [u8]) -> Syslog<'l> {
     let head = &bytes[..bytes.len().min(TAG_BYTES)];
-    let colon = memchr::memchr_iter(b':', head).find(|&at| matches!(head.get(at + 1), None | Some(b' ' | b'\t')));
-    let tag = colon.map_or(&[][..], |colon| &bytes[..colon]);
-    if tag.is_empty() || tag.contains(&b' ') && !tag.ends_with(b"]") && !tag.ends_with(b")") {
-        return Syslog { message: bytes, ..Syslog::default() };
+    let ends = |at: &usize| head[*at] == b':' && matches!(head.get(at + 1), None | Some(b' ' | b'\t'));
+    let tag = (0..head.len()).find(ends).map_or(&[][..], |colon| &bytes[..colon]);
+    let spaced = tag.contains(&b' ');
+    let (mut app, mut pid, mut message) = (&[][..], &[][..], bytes);
+    if !tag.is_empty() && (!spaced || tag.ends_with(b"]") || tag.ends_with(b")")) {
+        message = &bytes[tag.len() + 1..];
+        message = message.strip_prefix(b" ").unwrap_or(message);
+        // `com.apple.xpc.launchd[1] (com.apple.quicklook[71480])` is the first program's line.
+        let second = if spaced { tag.windows(2).position(|pair| pair == b" (") } else { None };
+        app = &tag[..second.unwrap_or(tag.len())];
+        if let [open @ .., b']'] = app
+            && let Some(bracket) = open.iter().rposition(|&byte| byte == b'[')
+        {
+            (app, pid) = (&open[..bracket], &open[bracket + 1..]);
+        }
     }
-    let message = &bytes[tag.len() + 1..];
-    let message = message.strip_prefix(b" ").unwrap_or(message);
-    // `com.apple.xpc.launchd[1] (com.apple.quicklook[71480])` is the first program's line.
-    let own = tag.windows(2).position(|pair| pair == b" (").map_or(tag, |end| &tag[..end]);
-    let (app, pid) = match own.strip_suffix(b"]").and_then(|open| Some((open, memchr::memrchr(b'[', open)?))) {
-        Some((open, bracket)) => (&open[..bracket], &open[bracket + 1..]),
-        None => (own, &[][..]),
-    };
-    Syslog { app, pid, message, ..Syslog::default() }
+    Syslog { priority, stamp, host, app, pid, msgid: &[], data: &[], message }
 }
 
 #[cfg(test)]
