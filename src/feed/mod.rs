@@ -33,7 +33,8 @@ use crate::{
     entry::{Offset, encode::Shape},
     file::{Blocking, Cached, Cell, CellError, ReadAt, cell::Plan, identity},
     filter::Filter,
-    limits::OPEN_SEGMENT_AGE_MAX,
+    limits::{FORMAT_SAMPLE_RECORDS, OPEN_SEGMENT_AGE_MAX},
+    parse,
     sync::{Mutex, lock},
     telemetry::{ShapeLabel, SourceLabel, Telemetry},
     watch::{Catalogue, FileId, LogFile, Published, events::Hints},
@@ -417,10 +418,24 @@ impl Job {
         if size < cell.end() {
             return Err(CellError::Changed(size));
         }
+        self.note_format(&cell);
         self.telemetry.reads.inc();
         let read = self.telemetry.bytes_read.get_or_create(&SourceLabel { source: source.name.clone() });
         read.inc_by(cell.end().since(cell.start()));
         Ok(cell)
+    }
+}
+
+impl Job {
+    /// A few records of each cell tell what `ListSources` says of the file's format.
+    fn note_format(&self, cell: &Cell) {
+        let sample = cell.len().min(FORMAT_SAMPLE_RECORDS);
+        let recognised = (0..sample).filter_map(|index| {
+            let record = cell.bytes_of(&cell.records()[index]);
+            cell.with_context(index, |context| parse::recognise(cell.rules(), context, record))
+        });
+        let (count, last) = recognised.fold((0, None), |(count, _), name| (count + 1, Some(name)));
+        self.file.note_format(sample as u64, count, last);
     }
 }
 

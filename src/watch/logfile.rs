@@ -162,6 +162,7 @@ pub struct LogFile {
     /// How it began before its content began anew, to know copies of that by; the latest few.
     past_beginnings: Mutex<VecDeque<Arc<[u8]>>>,
     interests: Mutex<Vec<Weak<Interest>>>,
+    format: Mutex<FormatSeen>,
     /// Subscriptions that have it among their files.
     readers: AtomicUsize,
     dirty: AtomicBool,
@@ -178,6 +179,14 @@ struct Place {
     displaced: Option<Instant>,
     /// Why events do not tell of its changes, if they don't.
     blind: Option<String>,
+}
+
+/// What formats were recognised in the records that were looked at for it.
+#[derive(Debug, Default)]
+struct FormatSeen {
+    records: u64,
+    recognised: u64,
+    name: Option<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -218,6 +227,7 @@ impl LogFile {
             beginning: Mutex::new((0, Arc::default())),
             past_beginnings: Mutex::default(),
             interests: Mutex::new(Vec::new()),
+            format: Mutex::default(),
             readers: AtomicUsize::new(0),
             dirty: AtomicBool::new(false),
         }
@@ -450,6 +460,21 @@ impl LogFile {
     /// Whether it was deleted and let go of.
     pub fn is_lost(&self) -> bool {
         lock(&self.state).lost
+    }
+
+    /// Notes of how many records the format was recognised, and which it was.
+    pub fn note_format(&self, records: u64, recognised: u64, format: Option<&'static str>) {
+        let mut seen = lock(&self.format);
+        seen.records += records;
+        seen.recognised += recognised;
+        seen.name = format.or(seen.name);
+    }
+
+    /// The format that was recognised last, and in how many of a million records looked at one was.
+    pub fn format(&self) -> (Option<&'static str>, u32) {
+        let seen = lock(&self.format);
+        let parts = seen.recognised * 1_000_000 / seen.records.max(1);
+        (seen.name, parts as u32)
     }
 
     /// Counts a subscription that has it among its files.

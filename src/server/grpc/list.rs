@@ -103,6 +103,7 @@ fn describe(file: &LogFile) -> v1::File {
     let published = file.published();
     let (size, modified) = stat.map_or((published.size, published.mtime), |stat| (stat.size, stat.mtime));
     let (blind, trouble) = (file.blind(), file.trouble());
+    let (format, parsed_ppm) = file.format();
     let mode = if blind.is_some() { v1::WatchMode::Polling } else { v1::WatchMode::Events };
     v1::File {
         path: path.display().to_string(),
@@ -111,9 +112,9 @@ fn describe(file: &LogFile) -> v1::File {
         modify_time: Some(timestamp(modified)),
         watch_mode: mode.into(),
         reason: trouble.clone().or(blind).unwrap_or_default(),
-        format: String::new(),
+        format: format.unwrap_or_default().to_owned(),
         archive: file.is_archive() || file.role() == Role::Rotated,
-        parsed_ppm: 0,
+        parsed_ppm,
         deleted: file.role() == Role::Gone,
         last_error: trouble.unwrap_or_default(),
     }
