@@ -5,6 +5,7 @@ pub mod log;
 mod secrets;
 mod signals;
 mod sources;
+mod watchdog;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -94,7 +95,7 @@ async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch:
     };
     let stop = CancellationToken::new();
     let feed = Feed::new(catalogue.clone(), hints.clone(), telemetry.clone(), config.server.cache as usize);
-    let pacer = tokio::spawn(Pacer::new(catalogue.clone(), hints, telemetry.clone()).run(stop.clone()));
+    let pacer = tokio::spawn(Pacer::new(catalogue.clone(), hints.clone(), telemetry.clone()).run(stop.clone()));
     let streams = Streams::new(config.server.max_streams, config.server.max_streams_per_client, telemetry);
     let connections = Connections::new();
     let sweep = tokio::spawn(streams.clone().sweep(connections.clone(), config.server.max_stall, stop.clone()));
@@ -113,10 +114,12 @@ async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch:
     let serving = Serving { listeners, tls: tls.clone(), limits, connections, shutdown: shutdown.clone() };
     let mut serving = tokio::spawn(net::serve(serving, router));
     notify(&[NotifyState::Ready, NotifyState::Status(&status(&catalogue))]);
+    let signs = [pacer.abort_handle(), sweep.abort_handle()];
+    let watchdog = tokio::spawn(watchdog::feed(hints, signs, stop.clone()));
 
     let drained = Life { signals, feed, streams, shared, tls, shutdown }.live(&mut serving).await;
     stop.cancel();
-    for task in [pacer, sweep] {
+    for task in [pacer, sweep, watchdog] {
         if let Err(error) = task.await {
             tracing::error!(%error, "a task failed");
         }
