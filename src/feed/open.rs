@@ -126,6 +126,8 @@ pub struct Request {
     pub tail: Option<u64>,
     /// Cursors to continue after.
     pub resume: Vec<Cursor>,
+    /// Only what lies before this cursor.
+    pub end: Option<Cursor>,
     /// End after this many matches.
     pub limit: Option<u64>,
     /// Whether lost cursors are told in the stream instead of refused.
@@ -136,7 +138,7 @@ impl Request {
     /// Whether the rotated past of the logs is asked for, too.
     fn wants_past(&self) -> bool {
         let tail = self.tail.is_some_and(|wanted| wanted > 0) && self.resume.is_empty();
-        tail || self.span.since.is_some()
+        tail || self.span.since.is_some() || self.end.is_some()
     }
 }
 
@@ -149,6 +151,10 @@ pub enum OpenError {
     Foreign(usize),
     /// The bytes that a cursor points behind are gone.
     ResumeLost(usize),
+    /// `end` belongs to no log that is known here.
+    ForeignEnd,
+    /// The bytes before `end` are gone.
+    EndLost,
     /// The files could not be looked at.
     Internal(String),
 }
@@ -179,7 +185,9 @@ struct Prepared {
 ///
 /// # Errors
 /// [`OpenError`] says what in the request cannot be served.
-pub async fn open(feed: &Arc<Feed>, request: Request) -> Result<(Subscription, Extent), OpenError> {
+pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscription, Extent), OpenError> {
+    // What has an end has nothing to wait for.
+    request.follow &= request.end.is_none();
     let selection = &request.selection;
     let names = feed.catalogue.sources().iter().map(|source| source.name.as_str());
     if let Some(index) = selection.first_unmatched(names.clone()) {
@@ -228,7 +236,7 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
                 file.settle();
             }
         }
-        if !cursors.is_empty() {
+        if !cursors.is_empty() || request.end.is_some() {
             allowed.iter().for_each(look);
         }
         if request.wants_past() {
@@ -240,7 +248,7 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
                 files.push(file.clone());
             }
         }
-        let resolution = resume::resolve(&cursors, &allowed)?;
+        let resolution = resume::resolve(&cursors, &allowed).map_err(|Foreign(index)| OpenError::Foreign(index))?;
         for file in allowed.iter().filter(|file| resolution.starts.contains_key(&file.id)) {
             let selected = selection.selects(&file.log.source.name, &file.log.path);
             if selected && !files.iter().any(|known| known.id == file.id) {
@@ -261,12 +269,41 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
                 starts.insert(file.id, Start { at, tail: resume::known_tail(file, at), after_gap: false });
             }
         }
+        if let Some(end) = &request.end {
+            for (file, stop) in end_stops(end, &files, &allowed)? {
+                let stops = stops.entry(file).or_insert(stop);
+                *stops = stop.min(*stops);
+            }
+        }
         Ok(Prepared { files, starts, stops, resolution })
     });
     match job.await {
-        Ok(prepared) => prepared.map_err(|Foreign(index)| OpenError::Foreign(index)),
+        Ok(prepared) => prepared,
         Err(error) => Err(OpenError::Internal(error.to_string())),
     }
+}
+
+/// Where each file ends when only what lies before `end` is asked for.
+///
+/// An entry's cursor bounds its log: what came before its file is whole, what came after it is nothing; it says nothing
+/// of other logs. A cursor of a whole stream bounds every file: one that it does not list is nothing, unless it is the
+/// past of one that it lists.
+fn end_stops(
+    end: &Cursor,
+    files: &[Arc<LogFile>],
+    allowed: &[Arc<LogFile>],
+) -> Result<Vec<(FileId, Offset)>, OpenError> {
+    let resolution = resume::resolve(std::slice::from_ref(end), allowed).map_err(|Foreign(_)| OpenError::ForeignEnd)?;
+    if !resolution.lost.is_empty() || !resolution.rewritten.is_empty() {
+        return Err(OpenError::EndLost);
+    }
+    let is_whole = matches!(end, Cursor::Stream(_));
+    let stop = |file: &Arc<LogFile>| match resolution.starts.get(&file.id) {
+        Some(place) => Some((file.id, place.at)),
+        None if is_whole && !resolution.past.contains(&file.id) => Some((file.id, Offset::ZERO)),
+        None => None,
+    };
+    Ok(files.iter().filter_map(stop).collect())
 }
 
 /// Looks how far a file is written, and reads its beginning.
@@ -328,7 +365,8 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
         if !request.follow {
             let all = member.stop.is_none_or(|stop| published.head <= stop);
             member.stop = member.stop.or(Some(published.head)).map(|stop| stop.min(published.head));
-            let unterminated = request.resume.is_empty() && published.head < published.size && all;
+            let asked_for = request.resume.is_empty() && request.end.is_none() && all;
+            let unterminated = asked_for && published.head < published.size;
             member.piece_end = unterminated.then_some(published.size);
         }
         Some(member)

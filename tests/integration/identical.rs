@@ -130,6 +130,7 @@ fn everything() -> Request {
         tail: None,
         resume: Vec::new(),
         limit: None,
+        end: None,
         gaps_in_band: false,
         span: Span::ALL,
     }

@@ -36,6 +36,7 @@ pub fn of_compat(rpc: Rpc, request: compat::LogRequest, allowed: Option<&[String
         follow: rpc == Rpc::StreamLogs,
         span: Span::ALL,
         tail: None,
+        end: None,
         resume: Vec::new(),
         limit: None,
         gaps_in_band: false,
@@ -60,6 +61,10 @@ pub fn of_v1(rpc: Rpc, request: v1::LogRequest, allowed: Option<&[String]>) -> R
     if count > RESUME_COUNT_MAX {
         return Err(status::invalid("resume", format!("{count} cursors are more than the {RESUME_COUNT_MAX} allowed")));
     }
+    let end = match &request.end[..] {
+        [] => None,
+        bytes => Some(Cursor::decode(bytes).map_err(|error| status::invalid("end", error.to_string()))?),
+    };
     let decode = |(index, bytes): (usize, &prost::bytes::Bytes)| {
         Cursor::decode(bytes).map_err(|error| status::of_cursor(index, &error))
     };
@@ -70,6 +75,7 @@ pub fn of_v1(rpc: Rpc, request: v1::LogRequest, allowed: Option<&[String]>) -> R
         follow: rpc == Rpc::StreamLogs,
         span,
         tail: request.tail,
+        end,
         resume: request.resume.iter().enumerate().map(decode).collect::<Result<_, _>>()?,
         limit: Some(request.limit).filter(|limit| *limit > 0),
         gaps_in_band: false,
@@ -117,11 +123,7 @@ fn nanos_of(field: &str, time: prost_types::Timestamp) -> Result<Nanos, Status> 
 
 /// Better no answer than one to another question.
 fn refuse_what_is_not_served(request: &v1::LogRequest) -> Result<(), Status> {
-    let asked = [
-        ("context_before", request.context_before > 0),
-        ("context_after", request.context_after > 0),
-        ("end", !request.end.is_empty()),
-    ];
+    let asked = [("context_before", request.context_before > 0), ("context_after", request.context_after > 0)];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(status::not_served(field)),
         None => Ok(()),
@@ -158,8 +160,8 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_refused_by_name() {
-        let request = v1::LogRequest { end: vec![1].into(), ..v1::LogRequest::default() };
+        let request = v1::LogRequest { context_after: 1, ..v1::LogRequest::default() };
         let refused = of_v1(Rpc::StreamLogs, request, None).expect_err("refused");
-        assert_eq!((refused.code(), refused.message().starts_with("end ")), (Code::Unimplemented, true));
+        assert_eq!((refused.code(), refused.message().starts_with("context_after ")), (Code::Unimplemented, true));
     }
 }

@@ -65,6 +65,15 @@ pub fn of_open(error: &OpenError, sources: &[String]) -> Status {
             let info = ErrorDetails::with_error_info("RESUME_LOST", DOMAIN, metadata);
             Status::with_error_details(Code::OutOfRange, message, info)
         }
+        OpenError::ForeignEnd => invalid("end", "the cursor belongs to a log that is not known here"),
+        OpenError::EndLost => {
+            let info = ErrorDetails::with_error_info(
+                "RESUME_LOST",
+                DOMAIN,
+                HashMap::from([("field".to_owned(), "end".to_owned())]),
+            );
+            Status::with_error_details(Code::OutOfRange, "end: the bytes that the cursor points behind are gone", info)
+        }
         OpenError::Internal(why) => Status::internal(why.clone()),
     }
 }

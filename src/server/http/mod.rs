@@ -2,7 +2,7 @@
 //! of sources.
 //!
 //! Only the wire is another one. A request becomes the same subscription as over gRPC, goes through the same filters,
-//! takes a place among the same streams, and is pulled in the same way; [`caller`] decides for every path here what may
+//! takes a place among the same streams, and is pulled in the same way; `caller` decides for every path here what may
 //! be read.
 
 pub mod error;
