@@ -401,7 +401,9 @@ impl Subscription {
                 segment.end <= stop && u64::from(segment.entries) <= remaining && segment.lies_in(span)
             };
             match poll {
-                Poll::Ready(Ok(segment)) if !fits(&segment) => {}
+                // Remembered, since a cell that has to be waited for brings us here again: without a cache the shared
+                // segment would be made anew each time.
+                Poll::Ready(Ok(segment)) if !fits(&segment) => member.at_edge = true,
                 poll => {
                     member.cell = place.cell;
                     return poll;
