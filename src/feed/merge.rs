@@ -11,14 +11,7 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    Place,
-    event::Event,
-    member::Member,
-    segment,
-    segment::Bounds,
-    subscription::{Step, Subscription},
-};
+use super::{Place, event::Event, member::Member, segment, segment::Bounds, subscription::Subscription, turn::Step};
 use crate::{
     entry::{Nanos, Offset, flag},
     file::Cell,

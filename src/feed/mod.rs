@@ -7,6 +7,7 @@ pub mod cache;
 #[cfg(test)]
 mod cache_tests;
 pub mod event;
+mod loss;
 pub mod member;
 pub mod merge;
 pub mod open;
@@ -15,6 +16,7 @@ pub mod seek;
 pub mod segment;
 pub mod subscription;
 pub mod tail;
+mod turn;
 
 use std::{
     collections::HashMap,

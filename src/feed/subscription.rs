@@ -14,21 +14,20 @@ use std::{
 };
 
 use super::{
-    Feed, Place, SharedError, SharedFilter,
+    Feed, SharedFilter,
     event::{Event, FileChange},
     member::{Member, Position, Start},
     merge::{Merge, Order},
     open::Request,
     seek::{Close, Closing, Span},
-    segment::{Bounds, Segment, SharedSegment},
+    segment::{Segment, SharedSegment},
     tail::TailScan,
+    turn::Step,
 };
 use crate::{
-    entry::{Nanos, Offset, cursor::EntryCursor, encode::Shape, flag, stream_cursor::StreamCursor},
-    file::CellError,
+    entry::{Nanos, cursor::EntryCursor, encode::Shape, stream_cursor::StreamCursor},
     limits::POLL_WORK_MAX,
     sync::{Mutex, lock},
-    telemetry::{GapLabel, GapReason},
     watch::{Changes, FileId, LogFile, Ticket},
 };
 
@@ -95,26 +94,14 @@ pub struct Subscription {
     /// When a stream that follows is over by the clock.
     closing: Closing,
     selection: u32,
-    unreadable: Option<String>,
+    pub(super) unreadable: Option<String>,
     /// What happened and was not handed on yet; bounded, since nothing is read while there is something in it.
     pub(super) events: VecDeque<Event>,
     /// Whether everything that was there in the beginning has been handed on.
     pub(super) caught_up: bool,
     /// The places from which reading began, once they are known.
     start: Vec<EntryCursor>,
-    progress: Arc<Progress>,
-}
-
-/// What looking at one member brought.
-pub(super) enum Step {
-    /// Entries.
-    Entries(FileId, SharedSegment),
-    /// No entries, but the place moved on.
-    Moved,
-    /// Nothing more for now.
-    Drained,
-    /// Something is being read.
-    Waiting,
+    pub(super) progress: Arc<Progress>,
 }
 
 impl Subscription {
@@ -342,227 +329,6 @@ impl Subscription {
             }
         }
         if waiting { Step::Waiting } else { Step::Drained }
-    }
-
-    /// Takes in what became of a file since it was last looked at; what follows from it alone, if anything does.
-    pub(super) fn begin_turn(&mut self, index: usize) -> Option<Step> {
-        let published = self.members[index].file.published();
-        if published.generation != self.members[index].generation {
-            self.begin_anew(index);
-        }
-        if self.members[index].file.is_lost() {
-            return Some(self.lose(index));
-        }
-        if self.is_held(index) {
-            return Some(Step::Drained);
-        }
-        self.members[index].known = published;
-        None
-    }
-
-    fn advance(&mut self, index: usize, context: &mut Context<'_>, now: Instant) -> Step {
-        if let Some(step) = self.begin_turn(index) {
-            return step;
-        }
-        let member = &mut self.members[index];
-        let published = member.known;
-        let stop = member.stop.unwrap_or(Offset(u64::MAX));
-        if stop <= member.at() && member.at() < published.head {
-            return Step::Drained;
-        }
-        if member.at() >= published.head {
-            return self.advance_piece(index, context, now);
-        }
-        match self.poll_entries(index, stop, context, now) {
-            Poll::Pending => Step::Waiting,
-            Poll::Ready(Ok(segment)) => self.take_segment(index, segment),
-            Poll::Ready(Err(error)) => self.fail(index, &error),
-        }
-    }
-
-    /// The shared segment at the member's place, or one of its own where it needs bounds that others have not.
-    pub(super) fn poll_entries(
-        &mut self,
-        index: usize,
-        stop: Offset,
-        context: &Context<'_>,
-        now: Instant,
-    ) -> Poll<Result<SharedSegment, SharedError>> {
-        let member = &mut self.members[index];
-        let mut place = Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell };
-        let mut bounds = Bounds::NONE;
-        if member.after_gap {
-            bounds = Bounds { entries: 1, first_flags: flag::AFTER_GAP, ..bounds };
-        } else if !member.at_edge {
-            let poll =
-                self.feed.poll_segment(context, &mut member.waiting, &mut place, (&self.filter, self.shape), now);
-            let (span, remaining) = (self.span, self.remaining);
-            let fits = |segment: &SharedSegment| {
-                segment.end <= stop && u64::from(segment.entries) <= remaining && segment.lies_in(span)
-            };
-            match poll {
-                // Remembered, since a cell that has to be waited for brings us here again: without a cache the shared
-                // segment would be made anew each time.
-                Poll::Ready(Ok(segment)) if !fits(&segment) => member.at_edge = true,
-                poll => {
-                    member.cell = place.cell;
-                    return poll;
-                }
-            }
-        }
-        bounds = Bounds { until: stop, span: self.span, entries: bounds.entries.min(self.remaining), ..bounds };
-        let poll =
-            self.feed.poll_bounded(context, &mut member.waiting, &mut place, (&self.filter, self.shape), bounds, now);
-        member.cell = place.cell;
-        if let Poll::Ready(Ok(segment)) = &poll {
-            member.at_edge = segment.left_out;
-        }
-        poll
-    }
-
-    pub(super) fn take_segment(&mut self, index: usize, segment: SharedSegment) -> Step {
-        let member = &mut self.members[index];
-        let stuck = segment.end == member.at();
-        if stuck || member.tail.is_some_and(|tail| tail != segment.start_tail) {
-            // Not the bytes that were there when the place was reached: it is another content by now.
-            self.feed.doubt(&member.file, member.generation);
-            return if stuck { Step::Drained } else { Step::Moved };
-        }
-        member.move_to(segment.end, Some(segment.end_tail));
-        if segment.entries > 0 {
-            member.after_gap = false;
-        }
-        let (id, at) = (member.file.id, segment.end);
-        for other in &mut self.members {
-            if other.hold.is_some_and(|(file, until)| file == id && until <= at) {
-                (other.hold, other.ready) = (None, true);
-            }
-        }
-        if segment.entries == 0 { Step::Moved } else { Step::Entries(id, segment) }
-    }
-
-    /// The unterminated record at the end, where it belongs to the answer.
-    pub(super) fn advance_piece(&mut self, index: usize, context: &Context<'_>, now: Instant) -> Step {
-        let member = &mut self.members[index];
-        let ended = member.known.finished && member.known.size > member.at();
-        let end = match member.piece_end {
-            Some(end) if member.at() < end => end,
-            _ if ended && self.follow => member.known.size,
-            _ => return Step::Drained,
-        };
-        let from = member.at();
-        let place = Place { file: &member.file, now: member.known, at: from, cell: from };
-        let cell = match self.feed.poll_piece(context, &mut member.waiting, &place, end) {
-            Poll::Pending => return Step::Waiting,
-            Poll::Ready(Ok(cell)) => cell,
-            Poll::Ready(Err(error)) => return self.fail(index, &error),
-        };
-        let first_flags = if member.after_gap { flag::AFTER_GAP } else { 0 };
-        let span = self.span;
-        let bounds = Bounds { span, first_flags, piece_goes_on: !member.known.finished, ..Bounds::NONE };
-        let filter = &self.filter.filter;
-        let segment = super::segment::encode(&member.file, &cell, place.at, filter, self.shape, bounds, now);
-        let (goes_on, before) = (bounds.piece_goes_on, segment.start_tail);
-        let step = self.take_segment(index, Arc::new(segment));
-        let member = &mut self.members[index];
-        if goes_on && member.at() == end {
-            member.move_to(from, None);
-            member.pass_piece(end, before);
-        } else {
-            member.after_piece = member.at() == end;
-        }
-        step
-    }
-
-    /// Whether another file has to be read up to a place before this one.
-    fn is_held(&mut self, index: usize) -> bool {
-        let Some((file, until)) = self.members[index].hold else { return false };
-        let before = self.members.iter().find(|member| member.file.id == file);
-        // A predecessor whose content began anew, or that this subscription does not read, holds nothing back.
-        let held = before.is_some_and(|before| {
-            // Not what was known when it was last looked at: that may have been before its last lines were written.
-            let published = before.file.published();
-            !before.is_lost
-                && before.at() < until
-                && published.generation == before.generation
-                && published.head >= until
-        });
-        if !held {
-            self.members[index].hold = None;
-        }
-        held
-    }
-
-    fn begin_anew(&mut self, index: usize) {
-        let member = &mut self.members[index];
-        let published = member.file.published();
-        let lost = member.begin_anew(&published);
-        // What it holds now is no history of what it held: it comes when the backlog is done.
-        member.order = Order::NONE;
-        member.ready = true;
-        if member.stop.is_some() {
-            // The answer was to hold what the file held when it was asked for; that is over.
-            member.stop = Some(Offset::ZERO).filter(|_| !self.follow);
-            member.piece_end = None;
-        }
-        let log = member.file.log.clone();
-        self.events.push_back(Event::FileChange(log, FileChange::Truncated));
-        if lost > 0 {
-            self.note_gap(index, GapReason::Truncated, Some(lost));
-        }
-    }
-
-    fn note_gap(&mut self, index: usize, reason: GapReason, bytes: Option<u64>) {
-        self.members[index].after_gap = true;
-        self.events.push_back(Event::Gap(self.members[index].file.log.clone(), reason, bytes));
-        self.progress.gaps.fetch_add(1, Ordering::Relaxed);
-        self.feed.telemetry.gaps.get_or_create(&GapLabel { reason }).inc();
-    }
-
-    /// Says once that a file was deleted and let go of before it was read to its end.
-    fn lose(&mut self, index: usize) -> Step {
-        let member = &mut self.members[index];
-        if !member.is_lost {
-            member.is_lost = true;
-            let lost = member.known.size.since(member.at());
-            if lost > 0 {
-                self.note_gap(index, GapReason::Deleted, Some(lost));
-                self.pass_gap_on(index);
-            }
-        }
-        Step::Drained
-    }
-
-    /// The next entry of the log says that bytes are missing before it, whichever file it comes from.
-    fn pass_gap_on(&mut self, index: usize) {
-        let log = self.members[index].file.log.clone();
-        let mut successors: Vec<_> =
-            self.members.iter_mut().filter(|member| Arc::ptr_eq(&member.file.log, &log)).collect();
-        successors.sort_by_key(|member| member.file.id);
-        if let Some(next) = successors.into_iter().find(|member| !member.is_lost) {
-            next.after_gap = true;
-        }
-    }
-
-    pub(super) fn fail(&mut self, index: usize, error: &SharedError) -> Step {
-        let member = &self.members[index];
-        match error.as_ref() {
-            CellError::Changed(_) => self.feed.doubt(&member.file, member.generation),
-            CellError::Io(_, io) => {
-                let path = member.file.path();
-                if io.kind() == std::io::ErrorKind::NotFound {
-                    let lost = member.known.size.since(member.at());
-                    self.note_gap(index, GapReason::Deleted, Some(lost));
-                } else {
-                    if member.file.set_trouble(Some(error.to_string())) {
-                        tracing::warn!(path = %path.display(), %error, "cannot be read; tried again");
-                    }
-                    self.feed.hints.touch(&member.file);
-                }
-                self.unreadable = Some(format!("{}: {error}", path.display()));
-            }
-        }
-        Step::Drained
     }
 
     fn account(&mut self, file: FileId, segment: &SharedSegment) {

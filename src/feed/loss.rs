@@ -1,0 +1,91 @@
+//! What a subscription says of bytes that it cannot hand on: files whose content began anew, that were let go of, or that
+//! cannot be read.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{
+    SharedError,
+    event::{Event, FileChange},
+    merge::Order,
+    subscription::Subscription,
+    turn::Step,
+};
+use crate::{
+    entry::Offset,
+    file::CellError,
+    telemetry::{GapLabel, GapReason},
+};
+
+impl Subscription {
+    pub(super) fn begin_anew(&mut self, index: usize) {
+        let member = &mut self.members[index];
+        let published = member.file.published();
+        let lost = member.begin_anew(&published);
+        // What it holds now is no history of what it held: it comes when the backlog is done.
+        member.order = Order::NONE;
+        member.ready = true;
+        if member.stop.is_some() {
+            // The answer was to hold what the file held when it was asked for; that is over.
+            member.stop = Some(Offset::ZERO).filter(|_| !self.follow);
+            member.piece_end = None;
+        }
+        let log = member.file.log.clone();
+        self.events.push_back(Event::FileChange(log, FileChange::Truncated));
+        if lost > 0 {
+            self.note_gap(index, GapReason::Truncated, Some(lost));
+        }
+    }
+
+    fn note_gap(&mut self, index: usize, reason: GapReason, bytes: Option<u64>) {
+        self.members[index].after_gap = true;
+        self.events.push_back(Event::Gap(self.members[index].file.log.clone(), reason, bytes));
+        self.progress.gaps.fetch_add(1, Ordering::Relaxed);
+        self.feed.telemetry.gaps.get_or_create(&GapLabel { reason }).inc();
+    }
+
+    /// Says once that a file was deleted and let go of before it was read to its end.
+    pub(super) fn lose(&mut self, index: usize) -> Step {
+        let member = &mut self.members[index];
+        if !member.is_lost {
+            member.is_lost = true;
+            let lost = member.known.size.since(member.at());
+            if lost > 0 {
+                self.note_gap(index, GapReason::Deleted, Some(lost));
+                self.pass_gap_on(index);
+            }
+        }
+        Step::Drained
+    }
+
+    /// The next entry of the log says that bytes are missing before it, whichever file it comes from.
+    fn pass_gap_on(&mut self, index: usize) {
+        let log = self.members[index].file.log.clone();
+        let mut successors: Vec<_> =
+            self.members.iter_mut().filter(|member| Arc::ptr_eq(&member.file.log, &log)).collect();
+        successors.sort_by_key(|member| member.file.id);
+        if let Some(next) = successors.into_iter().find(|member| !member.is_lost) {
+            next.after_gap = true;
+        }
+    }
+
+    pub(super) fn fail(&mut self, index: usize, error: &SharedError) -> Step {
+        let member = &self.members[index];
+        match error.as_ref() {
+            CellError::Changed(_) => self.feed.doubt(&member.file, member.generation),
+            CellError::Io(_, io) => {
+                let path = member.file.path();
+                if io.kind() == std::io::ErrorKind::NotFound {
+                    let lost = member.known.size.since(member.at());
+                    self.note_gap(index, GapReason::Deleted, Some(lost));
+                } else {
+                    if member.file.set_trouble(Some(error.to_string())) {
+                        tracing::warn!(path = %path.display(), %error, "cannot be read; tried again");
+                    }
+                    self.feed.hints.touch(&member.file);
+                }
+                self.unreadable = Some(format!("{}: {error}", path.display()));
+            }
+        }
+        Step::Drained
+    }
+}

@@ -1,0 +1,180 @@
+//! One file's turn in a subscription: what lies at the place in it goes out, and the place moves on.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use super::{
+    Place, SharedError,
+    segment::{self, Bounds, SharedSegment},
+    subscription::Subscription,
+};
+use crate::{
+    entry::{Offset, flag},
+    watch::FileId,
+};
+
+/// What looking at one member brought.
+pub(super) enum Step {
+    /// Entries.
+    Entries(FileId, SharedSegment),
+    /// No entries, but the place moved on.
+    Moved,
+    /// Nothing more for now.
+    Drained,
+    /// Something is being read.
+    Waiting,
+}
+
+impl Subscription {
+    /// Takes in what became of a file since it was last looked at; what follows from it alone, if anything does.
+    pub(super) fn begin_turn(&mut self, index: usize) -> Option<Step> {
+        let published = self.members[index].file.published();
+        if published.generation != self.members[index].generation {
+            self.begin_anew(index);
+        }
+        if self.members[index].file.is_lost() {
+            return Some(self.lose(index));
+        }
+        if self.is_held(index) {
+            return Some(Step::Drained);
+        }
+        self.members[index].known = published;
+        None
+    }
+
+    pub(super) fn advance(&mut self, index: usize, context: &mut Context<'_>, now: Instant) -> Step {
+        if let Some(step) = self.begin_turn(index) {
+            return step;
+        }
+        let member = &mut self.members[index];
+        let published = member.known;
+        let stop = member.stop.unwrap_or(Offset(u64::MAX));
+        if stop <= member.at() && member.at() < published.head {
+            return Step::Drained;
+        }
+        if member.at() >= published.head {
+            return self.advance_piece(index, context, now);
+        }
+        match self.poll_entries(index, stop, context, now) {
+            Poll::Pending => Step::Waiting,
+            Poll::Ready(Ok(segment)) => self.take_segment(index, segment),
+            Poll::Ready(Err(error)) => self.fail(index, &error),
+        }
+    }
+
+    /// The shared segment at the member's place, or one of its own where it needs bounds that others have not.
+    pub(super) fn poll_entries(
+        &mut self,
+        index: usize,
+        stop: Offset,
+        context: &Context<'_>,
+        now: Instant,
+    ) -> Poll<Result<SharedSegment, SharedError>> {
+        let member = &mut self.members[index];
+        let mut place = Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell };
+        let mut bounds = Bounds::NONE;
+        if member.after_gap {
+            bounds = Bounds { entries: 1, first_flags: flag::AFTER_GAP, ..bounds };
+        } else if !member.at_edge {
+            let poll =
+                self.feed.poll_segment(context, &mut member.waiting, &mut place, (&self.filter, self.shape), now);
+            let (span, remaining) = (self.span, self.remaining);
+            let fits = |segment: &SharedSegment| {
+                segment.end <= stop && u64::from(segment.entries) <= remaining && segment.lies_in(span)
+            };
+            match poll {
+                // Remembered, since a cell that has to be waited for brings us here again: without a cache the shared
+                // segment would be made anew each time.
+                Poll::Ready(Ok(segment)) if !fits(&segment) => member.at_edge = true,
+                poll => {
+                    member.cell = place.cell;
+                    return poll;
+                }
+            }
+        }
+        bounds = Bounds { until: stop, span: self.span, entries: bounds.entries.min(self.remaining), ..bounds };
+        let poll =
+            self.feed.poll_bounded(context, &mut member.waiting, &mut place, (&self.filter, self.shape), bounds, now);
+        member.cell = place.cell;
+        if let Poll::Ready(Ok(segment)) = &poll {
+            member.at_edge = segment.left_out;
+        }
+        poll
+    }
+
+    pub(super) fn take_segment(&mut self, index: usize, segment: SharedSegment) -> Step {
+        let member = &mut self.members[index];
+        let stuck = segment.end == member.at();
+        if stuck || member.tail.is_some_and(|tail| tail != segment.start_tail) {
+            // Not the bytes that were there when the place was reached: it is another content by now.
+            self.feed.doubt(&member.file, member.generation);
+            return if stuck { Step::Drained } else { Step::Moved };
+        }
+        member.move_to(segment.end, Some(segment.end_tail));
+        if segment.entries > 0 {
+            member.after_gap = false;
+        }
+        let (id, at) = (member.file.id, segment.end);
+        for other in &mut self.members {
+            if other.hold.is_some_and(|(file, until)| file == id && until <= at) {
+                (other.hold, other.ready) = (None, true);
+            }
+        }
+        if segment.entries == 0 { Step::Moved } else { Step::Entries(id, segment) }
+    }
+
+    /// The unterminated record at the end, where it belongs to the answer.
+    pub(super) fn advance_piece(&mut self, index: usize, context: &Context<'_>, now: Instant) -> Step {
+        let member = &mut self.members[index];
+        let ended = member.known.finished && member.known.size > member.at();
+        let end = match member.piece_end {
+            Some(end) if member.at() < end => end,
+            _ if ended && self.follow => member.known.size,
+            _ => return Step::Drained,
+        };
+        let from = member.at();
+        let place = Place { file: &member.file, now: member.known, at: from, cell: from };
+        let cell = match self.feed.poll_piece(context, &mut member.waiting, &place, end) {
+            Poll::Pending => return Step::Waiting,
+            Poll::Ready(Ok(cell)) => cell,
+            Poll::Ready(Err(error)) => return self.fail(index, &error),
+        };
+        let first_flags = if member.after_gap { flag::AFTER_GAP } else { 0 };
+        let span = self.span;
+        let bounds = Bounds { span, first_flags, piece_goes_on: !member.known.finished, ..Bounds::NONE };
+        let filter = &self.filter.filter;
+        let segment = segment::encode(&member.file, &cell, place.at, filter, self.shape, bounds, now);
+        let (goes_on, before) = (bounds.piece_goes_on, segment.start_tail);
+        let step = self.take_segment(index, Arc::new(segment));
+        let member = &mut self.members[index];
+        if goes_on && member.at() == end {
+            member.move_to(from, None);
+            member.pass_piece(end, before);
+        } else {
+            member.after_piece = member.at() == end;
+        }
+        step
+    }
+
+    /// Whether another file has to be read up to a place before this one.
+    fn is_held(&mut self, index: usize) -> bool {
+        let Some((file, until)) = self.members[index].hold else { return false };
+        let before = self.members.iter().find(|member| member.file.id == file);
+        // A predecessor whose content began anew, or that this subscription does not read, holds nothing back.
+        let held = before.is_some_and(|before| {
+            // Not what was known when it was last looked at: that may have been before its last lines were written.
+            let published = before.file.published();
+            !before.is_lost
+                && before.at() < until
+                && published.generation == before.generation
+                && published.head >= until
+        });
+        if !held {
+            self.members[index].hold = None;
+        }
+        held
+    }
+}
