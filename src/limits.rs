@@ -39,6 +39,9 @@ pub const CLIENT_MESSAGE_BYTES: usize = 4 * MIB;
 
 /// Steps of the grid that one job reads backwards, so that a cancelled search ends soon.
 pub const TAIL_STEP_GRIDS_MAX: usize = 16;
+/// No entry of a rotated file is this much later than its file's last change: a search from the end does not open files
+/// that are older than what it has found.
+pub const TAIL_SLACK: Duration = Duration::from_secs(60);
 /// Files that one job reads backwards in.
 pub const TAIL_STEP_FILES_MAX: usize = 64;
 

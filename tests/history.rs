@@ -22,7 +22,7 @@ use logtap::{
     parse::{Rules, RulesSpec},
     proto::v1::LogEntry,
     telemetry::Telemetry,
-    watch::{Catalogue, Pattern, catalogue::Scope, events::Hints, logfile::Source},
+    watch::{Catalogue, Pattern, catalogue::Scope, events::Hints, log::Source},
 };
 use prost::Message as _;
 use tempfile::TempDir;

@@ -64,7 +64,7 @@ pub fn run(inputs: &Inputs, loaded: Loaded) -> ExitCode {
     code
 }
 
-async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch::logfile::Source>>) -> ExitCode {
+async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch::log::Source>>) -> ExitCode {
     let telemetry = Arc::new(Telemetry::new());
     let catalogue = Arc::new(Catalogue::new(sources, telemetry.clone()));
     let hints = Hints::new(telemetry.clone());

@@ -6,7 +6,7 @@ use crate::{
     config,
     parse::{Format, Multiline, Rules, RulesSpec},
     watch::{
-        logfile::Source,
+        log::Source,
         pattern::{NameGlob, Pattern},
     },
 };

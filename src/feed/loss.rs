@@ -62,7 +62,7 @@ impl Subscription {
         let log = self.members[index].file.log.clone();
         let mut successors: Vec<_> =
             self.members.iter_mut().filter(|member| Arc::ptr_eq(&member.file.log, &log)).collect();
-        successors.sort_by_key(|member| member.file.id);
+        successors.sort_by_key(|member| member.file.ordinal());
         if let Some(next) = successors.into_iter().find(|member| !member.is_lost) {
             next.after_gap = true;
         }
@@ -71,6 +71,10 @@ impl Subscription {
     pub(super) fn fail(&mut self, index: usize, error: &SharedError) -> Step {
         let member = &self.members[index];
         match error.as_ref() {
+            // Only now it is known where it ends.
+            CellError::Changed(_) if member.file.is_compressed() => {
+                return if member.file.published() == member.known { Step::Drained } else { Step::Moved };
+            }
             CellError::Changed(_) => self.feed.doubt(&member.file, member.generation),
             CellError::Io(_, io) => {
                 let path = member.file.path();

@@ -30,7 +30,8 @@ impl Position {
 
     /// Bytes between the place and the head.
     pub fn lag(&self) -> u64 {
-        self.file.published().head.since(self.at())
+        let published = self.file.published();
+        if published.estimated { 0 } else { published.head.since(self.at()) }
     }
 }
 
@@ -158,6 +159,14 @@ impl Member {
         let published = self.file.published();
         self.is_lost
             || published.generation == self.generation && self.at() >= published.head && self.at() >= published.size
+    }
+
+    /// Takes in how far an archive goes, which a search from the end has found out.
+    pub fn begin_at_the_end_of_a_search(&mut self) {
+        self.known = self.file.published();
+        let whole = self.stop.is_none_or(|stop| self.known.head <= stop);
+        self.stop = self.stop.map(|stop| stop.min(self.known.head));
+        self.piece_end = Some(self.known.size).filter(|size| whole && self.known.head < *size);
     }
 
     /// Begins anew in a file whose content did. Returns how many known bytes were not read.

@@ -104,7 +104,9 @@ impl Subscription {
                 second = this;
             }
         }
-        let Some((_, index)) = first else { return self.end_round() };
+        let Some((_, index)) = first else {
+            return if self.let_go_of_held() { Step::Moved } else { self.end_round() };
+        };
         let step = match self.members[index].order.ahead {
             Ahead::Piece(_) => self.advance_piece(index, context, now),
             Ahead::Entry(_) | Ahead::Unknown | Ahead::Nothing => self.hand_on_run(index, second, context, now),
@@ -130,7 +132,8 @@ impl Subscription {
     fn look_ahead(&mut self, context: &mut Context<'_>, now: Instant) -> Option<Step> {
         let mut waiting = 0;
         for index in 0..self.members.len() {
-            while self.members[index].order.ahead == Ahead::Unknown {
+            // What its predecessor still holds comes before it.
+            while self.members[index].order.ahead == Ahead::Unknown && !self.is_held(index) {
                 if now.elapsed() >= POLL_WORK_MAX {
                     return Some(Step::Moved);
                 }
@@ -150,6 +153,12 @@ impl Subscription {
             }
         }
         (waiting > 0).then_some(Step::Waiting)
+    }
+
+    /// Lets go of files whose predecessors turned out to have nothing more for them to wait for; whether there are any.
+    fn let_go_of_held(&mut self) -> bool {
+        let held = self.members.iter_mut().filter(|member| member.order.ahead == Ahead::Unknown);
+        held.map(|member| member.hold = None).count() > 0
     }
 
     /// Looks at the cell at a file's place; moves past it when nothing in it is to go out.

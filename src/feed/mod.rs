@@ -33,7 +33,7 @@ use segment::{Bounds, Segment, SharedSegment};
 
 use crate::{
     entry::{Offset, encode::Shape},
-    file::{Blocking, Cached, Cell, CellError, ReadAt, cell::Plan, identity},
+    file::{Cell, CellError, Content, ReadAt, cell::Plan},
     filter::Filter,
     limits::{FORMAT_SAMPLE_RECORDS, OPEN_SEGMENT_AGE_MAX},
     parse,
@@ -263,7 +263,7 @@ impl Feed {
 
     /// Says that a file does not hold what was read of it: whoever reads it begins anew.
     pub fn doubt(&self, file: &Arc<LogFile>, generation: u32) {
-        let shrunk = file.opened().and_then(|handle| identity::size_and_mtime(&handle).ok());
+        let shrunk = file.opened().and_then(|content| content.size_and_mtime().ok());
         let told = shrunk.is_some_and(|(size, ..)| size < file.published().size);
         // A shorter file is found by the look that follows; one that is as long as before only tells by its content.
         if !told && file.rewritten(generation) {
@@ -343,8 +343,9 @@ impl Feed {
     ) -> Poll<Result<Item, SharedError>> {
         let job =
             Job { file: place.file.clone(), now: place.now, at: place.at, piece, telemetry: self.telemetry.clone() };
-        if let Some(handle) = place.file.opened() {
-            match job.run(&Cached(&handle), &handle) {
+        let content = place.file.opened();
+        if let Some((content, reader)) = content.as_ref().and_then(|content| Some((content, content.cached()?))) {
+            match job.run(&reader, content) {
                 Err(CellError::Io(_, error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 result => {
                     let result = result.map(|cell| Item::Cell(Arc::new(cell), Instant::now())).map_err(Arc::new);
@@ -361,7 +362,7 @@ impl Feed {
                 return;
             }
             let read = |error| CellError::Io(job.at, error);
-            let result = job.file.open().map_err(read).and_then(|handle| job.run(&Blocking(&handle), &handle));
+            let result = job.file.open().map_err(read).and_then(|content| job.run_whole(&content));
             let result = result.map(|cell| Item::Cell(Arc::new(cell), Instant::now())).map_err(Arc::new);
             land(lead, &result, piece.is_some());
         });
@@ -399,7 +400,19 @@ struct Job {
 }
 
 impl Job {
-    fn run(&self, reader: &impl ReadAt, handle: &std::fs::File) -> Result<Cell, CellError> {
+    /// Reads, waiting for disks and decoders. Where a compressed file turns out to end before it was thought to, that is
+    /// published, and its last cell ends there.
+    fn run_whole(mut self, content: &Content) -> Result<Cell, CellError> {
+        let result = self.run(content, content);
+        if result.is_ok() || content.archive().is_none() || !self.now.estimated {
+            return result;
+        }
+        self.file.measure().map_err(|error| CellError::Io(self.at, error))?;
+        self.now = self.file.published();
+        if self.at < self.now.head { self.run(content, content) } else { Err(CellError::Changed(self.now.head)) }
+    }
+
+    fn run(&self, reader: &(impl ReadAt + ?Sized), content: &Content) -> Result<Cell, CellError> {
         let io = |error| CellError::Io(self.at, error);
         let upto = self.piece.unwrap_or(self.now.head);
         let source = &self.file.log.source;
@@ -416,8 +429,8 @@ impl Job {
             Some(_) => Cell::read_piece(reader, &plan)?,
         };
         // What was read before a truncation became visible may be torn.
-        let (size, ..) = identity::size_and_mtime(handle).map_err(io)?;
-        if size < cell.end() {
+        let (size, ..) = content.size_and_mtime().map_err(io)?;
+        if size < cell.end() && content.archive().is_none() {
             return Err(CellError::Changed(size));
         }
         self.note_format(&cell);

@@ -15,9 +15,9 @@ use super::{
     tail::{Searched, TailScan},
 };
 use crate::{
-    entry::{Offset, encode::Shape, stream_cursor::Cursor},
+    entry::{Nanos, Offset, encode::Shape, stream_cursor::Cursor},
     filter::Filter,
-    limits::PROVISIONAL_AFTER,
+    limits::{PROVISIONAL_AFTER, SKEW_MAX},
     telemetry::GapReason,
     watch::{
         FileId, LogFile, Role,
@@ -73,6 +73,12 @@ impl Selection {
     /// Whether the log at this path of the source is selected.
     pub fn selects(&self, source: &str, path: &Path) -> bool {
         self.selects_source(source) && (self.paths.is_empty() || self.paths.iter().any(|glob| glob.matches(path)))
+    }
+
+    /// Whether `paths` names a rotated file by the name under which it lies.
+    fn names(&self, file: &LogFile) -> bool {
+        let path = file.path();
+        self.selects_source(&file.log.source.name) && self.paths.iter().any(|glob| glob.matches(&path))
     }
 
     /// The first element of `sources` that matches none of the names that the caller may read.
@@ -139,6 +145,20 @@ impl Request {
     fn wants_past(&self) -> bool {
         let tail = self.tail.is_some_and(|wanted| wanted > 0) && self.resume.is_empty();
         tail || self.span.since.is_some() || self.end.is_some()
+    }
+
+    /// Whether a search from the end decides which of the rotated files are looked at.
+    fn searches_backwards(&self) -> bool {
+        self.tail.is_some_and(|wanted| wanted != u64::MAX) && self.resume.is_empty() && self.span.since.is_none()
+    }
+
+    /// The files of the past that are asked for, of all that the caller may read.
+    fn past_of<'f>(&self, files: &'f [Arc<LogFile>]) -> impl Iterator<Item = &'f Arc<LogFile>> {
+        let is_late = |file: &LogFile| !self.span.since.is_some_and(|since| ended_before(file, since));
+        files.iter().filter(move |file| {
+            let selected = self.wants_past() && self.selection.selects(&file.log.source.name, &file.log.path);
+            file.is_archive() && (selected && is_late(file) || self.selection.names(file))
+        })
     }
 }
 
@@ -209,7 +229,7 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
     let extent = Extent {
         sources: names.filter(|name| selection.selects_source(name)).count(),
         files: members.len(),
-        bytes: members.iter().map(|member| member.stop.unwrap_or(member.known.head).since(member.at())).sum(),
+        bytes: members.iter().map(bytes_at_most).sum(),
     };
     let filter = feed.share(request.filter.clone());
     let scan = tail_scan(feed, &request, &filter, &members);
@@ -237,20 +257,22 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
             }
         }
         if !cursors.is_empty() || request.end.is_some() {
-            allowed.iter().for_each(look);
+            allowed.iter().filter(|file| !file.is_archive()).for_each(look);
         }
-        if request.wants_past() {
-            let past = allowed.iter().filter(|file| file.is_archive());
-            let past = past.filter(|file| selection.selects(&file.log.source.name, &file.log.path));
-            for file in past {
+        for file in request.past_of(&allowed) {
+            if !request.searches_backwards() {
                 look(file);
                 file.settle();
-                files.push(file.clone());
             }
+            files.push(file.clone());
         }
         let resolution = resume::resolve(&cursors, &allowed).map_err(|Foreign(index)| OpenError::Foreign(index))?;
         for file in allowed.iter().filter(|file| resolution.starts.contains_key(&file.id)) {
             let selected = selection.selects(&file.log.source.name, &file.log.path);
+            if selected && file.is_archive() {
+                look(file);
+                file.settle();
+            }
             if selected && !files.iter().any(|known| known.id == file.id) {
                 files.push(file.clone());
             }
@@ -306,11 +328,25 @@ fn end_stops(
     Ok(files.iter().filter_map(stop).collect())
 }
 
+/// Bytes that are scanned of a file at most; of a compressed one, those that it has on the disk.
+fn bytes_at_most(member: &Member) -> u64 {
+    let lazily = member.file.is_archive() && member.known.size == Offset::ZERO;
+    if member.known.estimated || lazily {
+        return member.file.first_size.0;
+    }
+    member.stop.unwrap_or(member.known.head).min(member.known.head).since(member.at())
+}
+
+/// Whether all of a file was written long before a time, by a clock that may be wrong by a zone.
+fn ended_before(file: &LogFile, since: Nanos) -> bool {
+    file.published().mtime.0.saturating_add(SKEW_MAX.as_nanos() as i64) < since.0
+}
+
 /// Looks how far a file is written, and reads its beginning.
-fn look(file: &Arc<LogFile>) {
+pub(super) fn look(file: &Arc<LogFile>) {
     let looked = file.check_blocking().and_then(|_| {
-        let (handle, published) = (file.open()?, file.published());
-        file.beginning(&crate::file::Blocking(&handle), &published, published.head)
+        let (content, published) = (file.open()?, file.published());
+        file.beginning(&*content, &published, published.head)
     });
     let trouble = looked.err().map(|error| error.to_string());
     if let (true, Some(why)) = (file.set_trouble(trouble.clone()), trouble) {
@@ -335,10 +371,12 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
         let since = request.span.since.is_some();
         // What was rotated is the past of its log, and so is asked for by its time.
         let displaced = match file.role() {
-            Role::Live => false,
-            Role::Rotated | Role::Archive => !request.wants_past(),
+            // Only those archives are here that are asked for.
+            Role::Live | Role::Archive => false,
+            Role::Rotated => !request.wants_past(),
             Role::Gone => true,
         };
+        let lazily = file.is_archive() && request.searches_backwards();
         if !request.follow && resumed.is_none() && (displaced || past) {
             return None;
         }
@@ -347,13 +385,13 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
         let prepared_start = prepared.starts.get(&file.id).copied();
         let start = match resumed {
             Some(start) => *start,
-            None if past => at_head,
+            None if past || file.role() == Role::Gone => at_head,
             None if since => prepared_start.unwrap_or_default(),
             None if request.follow && request.tail.is_none() => prepared_start.unwrap_or(at_head),
             None => Start::default(),
         };
         // What cannot be read yet begins, for those who want what is new, where it ended when it was first seen.
-        let start = if resumed.is_none() && !since && request.follow && file.opened().is_none() {
+        let start = if resumed.is_none() && !since && request.follow && !file.is_archive() && file.opened().is_none() {
             Start { at: file.first_size, ..Start::default() }
         } else {
             start
@@ -362,7 +400,10 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
         // What is written while the clock has not passed the end may be in time, whatever stands before it.
         let is_history = !request.follow || request.span.is_past();
         member.stop = prepared.stops.get(&file.id).copied().filter(|_| is_history);
-        if !request.follow {
+        if lazily {
+            // How long it is shows when the search comes to it.
+            member.stop = member.stop.or(Some(Offset(u64::MAX)));
+        } else if !request.follow {
             let all = member.stop.is_none_or(|stop| published.head <= stop);
             member.stop = member.stop.or(Some(published.head)).map(|stop| stop.min(published.head));
             let asked_for = request.resume.is_empty() && request.end.is_none() && all;
@@ -372,7 +413,7 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
         Some(member)
     });
     let mut members: Vec<_> = chosen.collect();
-    members.sort_by(|a, b| (&a.file.log.path, a.file.id).cmp(&(&b.file.log.path, b.file.id)));
+    members.sort_by(|a, b| (&a.file.log.path, a.file.ordinal()).cmp(&(&b.file.log.path, b.file.ordinal())));
     if request.follow {
         // The files of one log one after the other, each up to where it was written when this began.
         for index in 1..members.len() {
@@ -396,6 +437,7 @@ fn tail_scan(feed: &Feed, request: &Request, filter: &Arc<SharedFilter>, members
             floor: member.at(),
             stop: member.stop.unwrap_or(member.known.head),
             piece_end: member.piece_end,
+            unknown: member.file.is_archive(),
         });
         TailScan::new(wanted, filter.clone(), request.span, feed.telemetry.clone(), files)
     })

@@ -5,14 +5,14 @@
 
 use std::{collections::HashMap, io, sync::Arc};
 
-use super::member::Start;
+use super::{member::Start, open::look};
 use crate::{
     entry::{
         Nanos, Offset,
-        cursor::{HeadHash, TailHash},
+        cursor::{HeadHash, Lineage, TailHash},
         stream_cursor::{Claim, Cursor},
     },
-    file::{Blocking, ReadAt},
+    file::ReadAt,
     limits::{CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES},
     watch::{FileId, LogFile, Role},
 };
@@ -29,6 +29,9 @@ pub struct Resolution {
     pub past: Vec<FileId>,
     /// Files that cursors name but that hold other bytes now: they are read from their beginning.
     pub rewritten: Vec<Arc<LogFile>>,
+    /// Logs of files that had not been read at all, and are not there any more under the identity that they had: one for
+    /// each.
+    unread: Vec<Lineage>,
     /// Cursors whose bytes are gone: index in the request, and the file that goes on instead, if there is one.
     pub lost: Vec<Lost>,
 }
@@ -81,6 +84,7 @@ impl Resolution {
         let anew = Start { after_gap: true, ..Start::default() };
         match find(claim, files) {
             Found::At(file) => {
+                self.past.extend(twins(&file, claim).map(|twin| twin.id));
                 let tail = known_tail(&file, claim.offset);
                 self.starts.insert(file.id, Start { at: claim.offset, tail, after_gap: false });
             }
@@ -88,6 +92,7 @@ impl Resolution {
                 self.starts.insert(file.id, anew);
                 self.rewritten.push(file);
             }
+            Found::Unread => self.unread.push(claim.lineage),
             Found::Gone => {
                 let of_log = files.iter().filter(|file| file.log.lineage == claim.lineage);
                 let live = of_log.clone().find(|file| file.role() == Role::Live);
@@ -105,11 +110,16 @@ impl Resolution {
     /// A cursor speaks for its log: what came before its file is past, what came after it begins at its beginning.
     fn take_kin(&mut self, files: &[Arc<LogFile>]) {
         let named: Vec<_> = files.iter().filter(|file| self.starts.contains_key(&file.id)).cloned().collect();
-        for file in files.iter().filter(|file| !named.iter().any(|named| named.id == file.id)) {
-            let latest = named.iter().filter(|named| Arc::ptr_eq(&named.log, &file.log)).map(|named| named.id).max();
-            match latest {
+        let mut files: Vec<_> = files.iter().collect();
+        files.sort_by_key(|file| std::cmp::Reverse(file.ordinal()));
+        for file in files {
+            if self.starts_or_ends_at(file) {
+                continue;
+            }
+            let kin = named.iter().filter(|named| Arc::ptr_eq(&named.log, &file.log));
+            match kin.map(|named| named.ordinal()).max() {
                 None => {}
-                Some(latest) if file.id < latest => self.past.push(file.id),
+                Some(latest) if file.ordinal() < latest && !self.is_unread(file) => self.past.push(file.id),
                 Some(_) => {
                     self.starts.insert(file.id, Start::default());
                 }
@@ -117,11 +127,21 @@ impl Resolution {
         }
     }
 
+    /// Whether it is the latest of its log that a cursor has named at its beginning under another identity.
+    fn is_unread(&mut self, file: &LogFile) -> bool {
+        let unread = self.unread.iter().position(|lineage| *lineage == file.log.lineage);
+        unread.map(|index| self.unread.remove(index)).is_some()
+    }
+
+    fn starts_or_ends_at(&self, file: &LogFile) -> bool {
+        self.starts.contains_key(&file.id) || self.past.contains(&file.id)
+    }
+
     /// Files that a whole-stream cursor does not list: those born after it are new, the others are past.
     fn take_unlisted(&mut self, made: Nanos, files: &[Arc<LogFile>]) {
         let since = made.0.saturating_sub(CLOCK_SLACK_NANOS);
         for file in files {
-            if self.starts.contains_key(&file.id) || self.past.contains(&file.id) {
+            if self.starts_or_ends_at(file) {
                 continue;
             }
             if file.published().mtime.0 < since {
@@ -139,6 +159,8 @@ enum Found {
     At(Arc<LogFile>),
     /// It is this file, but it has other bytes now.
     Rewritten(Arc<LogFile>),
+    /// Nothing of it had been read, and no file has its identity.
+    Unread,
     /// The log is known, but none of its files has the bytes.
     Gone,
     /// The log is not known.
@@ -154,16 +176,30 @@ fn find(claim: &Claim, files: &[Arc<LogFile>]) -> Found {
     }
     // A few bytes prove nothing about another file, except in the log that they are said to be of.
     let few = claim.offset.0 < 64;
-    let by_content = files.iter().filter(|file| !few || file.log.lineage == claim.lineage);
-    let mut matching: Vec<_> = by_content.filter(|file| holds(file, claim, Check::Both)).collect();
-    // The claim's own log first, the longest of the equal ones first.
-    matching.sort_by_key(|file| (file.log.lineage != claim.lineage, std::cmp::Reverse(file.published().size)));
-    match (matching.first(), same) {
-        (Some(file), _) if claim.offset.0 > 0 => Found::At(Arc::clone(file)),
+    let holding = |own: bool| {
+        let by_content = files.iter().filter(|file| (file.log.lineage == claim.lineage) == own && (own || !few));
+        // The longest of the equal ones; what is compressed is longer than it looks, and costs more.
+        let longest = |file: &&Arc<LogFile>| (!file.is_compressed(), file.published().size);
+        by_content.filter(|file| holds(file, claim, Check::Both)).max_by_key(longest)
+    };
+    let of_content = if claim.offset.0 > 0 { holding(true).or_else(|| holding(false)) } else { None };
+    match (of_content, same) {
+        (Some(file), _) => Found::At(Arc::clone(file)),
         (_, Some(file)) => Found::Rewritten(file.clone()),
-        _ if files.iter().any(|file| file.log.lineage == claim.lineage) => Found::Gone,
-        _ => Found::Foreign,
+        _ if !files.iter().any(|file| file.log.lineage == claim.lineage) => Found::Foreign,
+        _ if claim.offset == Offset::ZERO => Found::Unread,
+        _ => Found::Gone,
     }
+}
+
+/// The compressed files that hold the same as a deleted one that is still open.
+fn twins(file: &Arc<LogFile>, claim: &Claim) -> impl Iterator<Item = Arc<LogFile>> {
+    let kin = if file.role() == Role::Gone { file.log.files() } else { Vec::new() };
+    let changed = file.published().mtime;
+    kin.into_iter().filter(move |kin| {
+        let same = kin.published().mtime == changed || claim.offset > Offset::ZERO && holds(kin, claim, Check::Both);
+        kin.is_compressed() && same
+    })
 }
 
 /// Which hashes have to fit.
@@ -173,23 +209,26 @@ enum Check {
     Both,
 }
 
-fn holds(file: &LogFile, claim: &Claim, check: Check) -> bool {
+fn holds(file: &Arc<LogFile>, claim: &Claim, check: Check) -> bool {
+    if file.is_archive() {
+        look(file);
+    }
     if file.published().size < claim.offset {
         return false;
     }
     if claim.offset == Offset::ZERO {
         return true;
     }
-    let Ok(handle) = file.open() else { return false };
-    let reader = Blocking(&handle);
+    let Ok(content) = file.open() else { return false };
+    let reader = &*content;
     if check == Check::Both {
-        let Ok(head) = read(&reader, Offset::ZERO, claim.offset.0.min(CURSOR_HEAD_BYTES)) else { return false };
+        let Ok(head) = read(reader, Offset::ZERO, claim.offset.0.min(CURSOR_HEAD_BYTES)) else { return false };
         if !claim.fits_head(HeadHash::of(&head, claim.offset)) {
             return false;
         }
     }
     let len = claim.offset.0.min(CURSOR_TAIL_BYTES);
-    let tail = read(&reader, Offset(claim.offset.0 - len), len);
+    let tail = read(reader, Offset(claim.offset.0 - len), len);
     tail.is_ok_and(|tail| {
         // A place that is no line's start is one only after a record that was sent without its end.
         claim.fits_tail(TailHash::of(&tail)) && (claim.after_piece || tail.last() == Some(&b'\n'))
@@ -199,8 +238,8 @@ fn holds(file: &LogFile, claim: &Claim, check: Check) -> bool {
 /// Hash of the bytes before a place of a file; none when they cannot be read.
 pub fn known_tail(file: &LogFile, at: Offset) -> Option<TailHash> {
     let len = at.0.min(CURSOR_TAIL_BYTES);
-    let handle = file.open().ok()?;
-    read(&Blocking(&handle), Offset(at.0 - len), len).ok().map(|tail| TailHash::of(&tail))
+    let content = file.open().ok()?;
+    read(&*content, Offset(at.0 - len), len).ok().map(|tail| TailHash::of(&tail))
 }
 
 fn read(reader: &impl ReadAt, at: Offset, len: u64) -> io::Result<Vec<u8>> {

@@ -11,7 +11,7 @@ use tokio::{task::JoinHandle, time::Sleep};
 
 use crate::{
     entry::{Nanos, Offset},
-    file::{Blocking, CellError, cell::Plan, seek},
+    file::{CellError, Content, cell::Plan, seek},
     limits::{CLOCK_LOOK_EVERY, SKEW_MAX},
     watch::{LogFile, Published},
 };
@@ -68,16 +68,21 @@ impl Stretch {
             return Ok(Self { start: now.head, stop: None });
         }
         let io = |error| CellError::Io(Offset::ZERO, error);
-        let handle = file.open().map_err(io)?;
-        let reader = Blocking(&handle);
-        let plan = plan(file, &now, &reader).map_err(io)?;
-        let start = span.since.map_or(Ok(Offset::ZERO), |since| seek::start_for(&reader, &plan, since))?;
-        let stop = span.until.map_or(Ok(None), |until| seek::stop_for(&reader, &plan, until))?;
+        let content = file.open().map_err(io)?;
+        let reader = &*content;
+        let plan = plan(file, &now, reader).map_err(io)?;
+        // Halving what is compressed would decode it over and over: it is read forward.
+        if content.archive().is_some() {
+            let stop = span.until.map_or(Ok(None), |until| seek::stop_at_once(reader, &plan, until))?;
+            return Ok(Self { stop, ..Self::WHOLE });
+        }
+        let start = span.since.map_or(Ok(Offset::ZERO), |since| seek::start_for(reader, &plan, since))?;
+        let stop = span.until.map_or(Ok(None), |until| seek::stop_for(reader, &plan, until))?;
         Ok(Self { start, stop: stop.map(|stop| stop.max(start)) })
     }
 }
 
-fn plan<'f>(file: &'f LogFile, now: &Published, reader: &Blocking<'_>) -> std::io::Result<Plan<'f>> {
+fn plan<'f>(file: &'f LogFile, now: &Published, reader: &Content) -> std::io::Result<Plan<'f>> {
     Ok(Plan {
         start: Offset::ZERO,
         head: now.head,

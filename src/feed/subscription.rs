@@ -21,7 +21,7 @@ use super::{
     open::Request,
     seek::{Close, Closing, Span},
     segment::{Segment, SharedSegment},
-    tail::TailScan,
+    tail::{TailScan, TailStart},
     turn::Step,
 };
 use crate::{
@@ -186,6 +186,23 @@ impl Subscription {
         }
     }
 
+    /// Takes in where the search ended in each file; those to which it did not come take no part.
+    fn start_from(&mut self, starts: Vec<TailStart>) {
+        let mut starts = starts.into_iter();
+        self.members.retain_mut(|member| match starts.next().flatten() {
+            Some((start, tail)) => {
+                if member.file.is_archive() {
+                    member.begin_at_the_end_of_a_search();
+                }
+                member.move_to(start, tail);
+                member.cell = start;
+                true
+            }
+            None => false,
+        });
+        self.members_changed();
+    }
+
     /// Number of files.
     pub fn files(&self) -> usize {
         self.members.len()
@@ -209,10 +226,7 @@ impl Subscription {
             if let Some(scan) = &mut self.scan {
                 let Poll::Ready(starts) = scan.poll(context) else { return Poll::Pending };
                 self.scan = None;
-                for (member, (start, tail)) in self.members.iter_mut().zip(starts) {
-                    member.move_to(start, tail);
-                    member.cell = start;
-                }
+                self.start_from(starts);
                 self.begin();
             }
             if let Some(event) = self.events.pop_front() {

@@ -15,8 +15,8 @@ use tokio::task::{JoinError, JoinHandle};
 use super::{SharedFilter, resume, seek::Span, segment};
 use crate::{
     entry::{Nanos, Offset, cursor::TailHash},
-    file::{Blocking, Cell, CellError, ReadAt, cell::Plan, lines},
-    limits::{GRID_BYTES, TAIL_STEP_FILES_MAX, TAIL_STEP_GRIDS_MAX},
+    file::{Cell, CellError, ReadAt, cell::Plan, lines},
+    limits::{GRID_BYTES, TAIL_SLACK, TAIL_STEP_FILES_MAX, TAIL_STEP_GRIDS_MAX},
     parse::Rules,
     telemetry::Telemetry,
     watch::{LogFile, Published},
@@ -39,8 +39,8 @@ pub struct TailScan {
     places: Option<JoinHandle<Vec<TailStart>>>,
 }
 
-/// Where a file is to be read from, and the hash of the bytes before it.
-pub type TailStart = (Offset, Option<TailHash>);
+/// Where a file is to be read from, and the hash of the bytes before it; none when it was not even looked at.
+pub type TailStart = Option<(Offset, Option<TailHash>)>;
 
 /// One file, read backwards.
 struct Backward {
@@ -50,6 +50,8 @@ struct Backward {
     floor: Offset,
     /// End of the unterminated record behind the head, while it is still to be looked at.
     piece_end: Option<Offset>,
+    /// Nothing of it is later than this: it was not looked at yet, and may never be.
+    unknown: Option<Nanos>,
     /// Records from here on are done.
     done_to: Offset,
     /// Matches before the ones taken, in file order; the last one is next.
@@ -70,12 +72,16 @@ pub struct Searched {
     pub stop: Offset,
     /// End of the unterminated record at `stop` that belongs to the answer.
     pub piece_end: Option<Offset>,
+    /// Whether it is still to be found out how far it is written, should the search come to it.
+    pub unknown: bool,
 }
 
 /// What a step backwards brought.
-struct Stretch {
-    from: Offset,
-    matches: Vec<Match>,
+enum Stretch {
+    /// How far a file is written.
+    Looked(Published),
+    /// The matches from a place on.
+    Read { from: Offset, matches: Vec<Match> },
 }
 
 impl TailScan {
@@ -87,11 +93,13 @@ impl TailScan {
         telemetry: Arc<Telemetry>,
         files: impl IntoIterator<Item = Searched>,
     ) -> Self {
-        let backward = |Searched { file, published, floor, stop, piece_end }| Backward {
+        let slack = TAIL_SLACK.as_nanos() as i64;
+        let backward = |Searched { file, published, floor, stop, piece_end, unknown }| Backward {
             file,
             published,
             floor,
             piece_end,
+            unknown: unknown.then(|| Nanos(published.mtime.0.saturating_add(slack))),
             done_to: stop,
             matches: Vec::new(),
             start: piece_end.unwrap_or(stop),
@@ -106,7 +114,7 @@ impl TailScan {
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Vec<TailStart>> {
         loop {
             if let Some(places) = &mut self.places {
-                let unread = || self.files.iter().map(|file| (file.start, None)).collect();
+                let unread = || self.files.iter().map(|file| file.known_start().map(|start| (start, None))).collect();
                 return Pin::new(places).poll(context).map(|places| places.unwrap_or_else(|_| unread()));
             }
             if let Some(step) = &mut self.step {
@@ -132,8 +140,15 @@ impl TailScan {
             if self.files.iter().any(Backward::is_needy) {
                 return false;
             }
-            let latest = self.files.iter_mut().filter(|file| !file.matches.is_empty());
-            let Some(file) = latest.max_by_key(|file| file.matches.last().map(|(time, _)| *time)) else { return true };
+            let times = self.files.iter().enumerate().filter_map(|(index, file)| Some((file.matches.last()?.0, index)));
+            let latest = times.max();
+            // What was not looked at yet may hold a later one.
+            let next = self.files.iter().filter_map(|file| file.unknown).max();
+            let Some((time, index)) = latest else { return next.is_none() };
+            if next.is_some_and(|next| time < next) {
+                return false;
+            }
+            let file = &mut self.files[index];
             if let Some((_, start)) = file.matches.pop() {
                 file.start = start;
                 self.wanted -= 1;
@@ -143,18 +158,27 @@ impl TailScan {
     }
 
     fn look_at_places(&mut self) {
-        let places: Vec<_> = self.files.iter().map(|file| (file.file.clone(), file.start)).collect();
+        let places: Vec<_> = self.files.iter().map(|file| (file.file.clone(), file.known_start())).collect();
         self.places = Some(tokio::task::spawn_blocking(move || {
-            places.into_iter().map(|(file, start)| (start, resume::known_tail(&file, start))).collect()
+            let place = |(file, start): (Arc<LogFile>, Option<Offset>)| {
+                start.map(|start| (start, resume::known_tail(&file, start)))
+            };
+            places.into_iter().map(place).collect()
         }));
     }
 
     fn start_step(&mut self) {
         let needy = self.files.iter().enumerate().filter(|(_, file)| file.is_needy());
-        let jobs: Vec<_> = needy
-            .take(TAIL_STEP_FILES_MAX)
-            .map(|(index, file)| (index, file.file.clone(), file.published, file.piece_end, file.floor..file.done_to))
-            .collect();
+        let read = needy.take(TAIL_STEP_FILES_MAX).map(|(index, file)| {
+            let range = file.floor..file.done_to;
+            (index, file.file.clone(), Ahead::Read { published: file.published, piece_end: file.piece_end, range })
+        });
+        let mut jobs: Vec<_> = read.collect();
+        if jobs.is_empty() {
+            let unknown = self.files.iter().enumerate().filter(|(_, file)| file.unknown.is_some());
+            let next = unknown.max_by_key(|(_, file)| (file.unknown, file.file.ordinal()));
+            jobs.extend(next.map(|(index, file)| (index, file.file.clone(), Ahead::Look)));
+        }
         let (filter, span, telemetry) = (self.filter.clone(), self.span, self.telemetry.clone());
         self.step = Some(tokio::task::spawn_blocking(move || {
             let wants = |cell: &Cell, index: usize| {
@@ -162,10 +186,11 @@ impl TailScan {
                 span.contains(cell.metas()[index].time)
                     && (filter.is_everything() || segment::selects(filter, cell, index))
             };
-            let step = |(index, file, published, piece, range)| {
-                let stretch = match piece {
-                    Some(piece_end) => look_at_piece(&file, published, piece_end, &wants),
-                    None => step_back(&file, published, range, &wants, &telemetry),
+            let step = |(index, file, ahead): (usize, Arc<LogFile>, Ahead)| {
+                let stretch = match ahead {
+                    Ahead::Look => look(&file),
+                    Ahead::Read { published, piece_end: Some(end), .. } => look_at_piece(&file, published, end, &wants),
+                    Ahead::Read { published, range, .. } => step_back(&file, published, range, &wants, &telemetry),
                 };
                 (index, stretch)
             };
@@ -176,31 +201,65 @@ impl TailScan {
     fn stepped(&mut self, done: Result<Stepped, JoinError>) {
         let Ok(done) = done else {
             // The step panicked; nothing more is searched rather than searched for ever.
-            self.files.iter_mut().for_each(|file| (file.done_to, file.piece_end) = (Offset::ZERO, None));
+            self.files.iter_mut().for_each(Backward::give_up);
             return;
         };
         for (index, result) in done {
             let file = &mut self.files[index];
-            file.piece_end = None;
             match result {
-                Ok(stretch) => {
-                    file.done_to = stretch.from;
-                    file.matches = stretch.matches;
+                Ok(Stretch::Looked(published)) => file.looked(published),
+                Ok(Stretch::Read { from, matches }) => {
+                    (file.piece_end, file.done_to, file.matches) = (None, from, matches);
                 }
                 Err(error) => {
                     tracing::warn!(path = %file.file.path().display(), %error, "the search for the last lines ended");
-                    file.done_to = Offset::ZERO;
+                    file.give_up();
                 }
             }
         }
     }
 }
 
+/// What is to be done next with a file.
+enum Ahead {
+    /// See how far it is written.
+    Look,
+    /// Read on backwards, the unterminated record at its end first.
+    Read { published: Published, piece_end: Option<Offset>, range: Range<Offset> },
+}
+
 impl Backward {
     /// Whether it has to be read further before it is known which of its matches is the last one not taken.
     fn is_needy(&self) -> bool {
-        self.matches.is_empty() && (self.piece_end.is_some() || self.done_to > self.floor)
+        let unread = self.piece_end.is_some() || self.done_to > self.floor;
+        self.unknown.is_none() && self.matches.is_empty() && unread
     }
+
+    /// Takes in how far it is written.
+    fn looked(&mut self, published: Published) {
+        let whole = published.head <= self.done_to;
+        self.done_to = self.done_to.min(published.head);
+        self.piece_end = Some(published.size).filter(|size| whole && published.head < *size);
+        self.start = self.piece_end.unwrap_or(self.done_to);
+        (self.published, self.unknown) = (published, None);
+    }
+
+    /// Nothing more is searched in it.
+    fn give_up(&mut self) {
+        (self.done_to, self.piece_end, self.unknown) = (Offset::ZERO, None, None);
+    }
+
+    /// Where it is to be read from; none while it was not looked at.
+    fn known_start(&self) -> Option<Offset> {
+        self.unknown.is_none().then_some(self.start)
+    }
+}
+
+/// Looks how far a file is written; a compressed one is read to its end for that.
+fn look(file: &Arc<LogFile>) -> Result<Stretch, CellError> {
+    file.measure().map_err(|error| CellError::Io(Offset::ZERO, error))?;
+    file.settle();
+    Ok(Stretch::Looked(file.published()))
 }
 
 /// Looks whether the unterminated record between the head and `end` matches.
@@ -211,17 +270,17 @@ fn look_at_piece(
     wants: &impl Fn(&Cell, usize) -> bool,
 ) -> Result<Stretch, CellError> {
     let (from, io) = (published.head, |error| CellError::Io(published.head, error));
-    let handle = file.open().map_err(io)?;
-    let reader = Blocking(&handle);
+    let content = file.open().map_err(io)?;
+    let reader = &*content;
     let plan = Plan {
         start: from,
         head: end,
-        beginning: file.beginning(&reader, &published, end).map_err(io)?,
+        beginning: file.beginning(reader, &published, end).map_err(io)?,
         rules: &file.log.source.rules,
         line_max: file.log.source.line_max,
         mtime: published.mtime,
     };
-    Ok(Stretch { from, matches: matches_in(&Cell::read_piece(&reader, &plan)?, from, wants) })
+    Ok(Stretch::Read { from, matches: matches_in(&Cell::read_piece(reader, &plan)?, from, wants) })
 }
 
 /// Reads backwards from the end of `range`, where a record starts or the last one ends, to its beginning, until something
@@ -233,29 +292,29 @@ fn step_back(
     wants: &impl Fn(&Cell, usize) -> bool,
     telemetry: &Telemetry,
 ) -> Result<Stretch, CellError> {
-    let handle = file.open().map_err(|error| CellError::Io(range.end, error))?;
-    let reader = Blocking(&handle);
+    let content = file.open().map_err(|error| CellError::Io(range.end, error))?;
+    let reader = &*content;
     let mut from = range.end;
     for _ in 0..TAIL_STEP_GRIDS_MAX {
         let start =
-            cell_start_before(&reader, &file.log.source.rules, from).map_err(|error| CellError::Io(from, error))?;
+            cell_start_before(reader, &file.log.source.rules, from).map_err(|error| CellError::Io(from, error))?;
         let plan = Plan {
             start,
             head: from,
-            beginning: file.beginning(&reader, &published, from).map_err(|error| CellError::Io(start, error))?,
+            beginning: file.beginning(reader, &published, from).map_err(|error| CellError::Io(start, error))?,
             rules: &file.log.source.rules,
             line_max: file.log.source.line_max,
             mtime: published.mtime,
         };
-        let cell = Cell::read(&reader, &plan)?;
+        let cell = Cell::read(reader, &plan)?;
         telemetry.reads.inc();
         from = start;
         let matches = matches_in(&cell, range.start, wants);
         if !matches.is_empty() || start <= range.start {
-            return Ok(Stretch { from, matches });
+            return Ok(Stretch::Read { from, matches });
         }
     }
-    Ok(Stretch { from, matches: Vec::new() })
+    Ok(Stretch::Read { from, matches: Vec::new() })
 }
 
 /// The start of the first record on the last stretch of the grid before `end` on which a record starts.

@@ -132,7 +132,7 @@ impl Subscription {
         let ended = member.known.finished && member.known.size > member.at();
         let end = match member.piece_end {
             Some(end) if member.at() < end => end,
-            _ if ended && self.follow => member.known.size,
+            _ if ended && (self.follow || member.stop.is_some_and(|stop| stop > member.at())) => member.known.size,
             _ => return Step::Drained,
         };
         let from = member.at();
@@ -160,7 +160,7 @@ impl Subscription {
     }
 
     /// Whether another file has to be read up to a place before this one.
-    fn is_held(&mut self, index: usize) -> bool {
+    pub(super) fn is_held(&mut self, index: usize) -> bool {
         let Some((file, until)) = self.members[index].hold else { return false };
         let before = self.members.iter().find(|member| member.file.id == file);
         // A predecessor whose content began anew, or that this subscription does not read, holds nothing back.

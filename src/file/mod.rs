@@ -5,12 +5,14 @@
 
 pub mod archive;
 pub mod cell;
+pub mod content;
 pub mod identity;
+pub mod lineage;
 pub mod lines;
 pub mod read;
 pub mod seek;
 
 pub use cell::{Cell, CellError};
+pub use content::Content;
 pub use identity::{Identity, Stat};
 pub use read::{Blocking, Cached, ReadAt};
-pub mod lineage;

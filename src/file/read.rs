@@ -4,6 +4,7 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 
 use rustix::io::{Errno, ReadWriteFlags};
 
+use super::archive::Archive;
 use crate::entry::Offset;
 
 /// Something with bytes at offsets: a plain file, or what a compressed one holds.
@@ -55,6 +56,12 @@ pub struct Blocking<'f>(pub &'f File);
 impl ReadAt for Blocking<'_> {
     fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
         FileExt::read_at(self.0, buf, offset.0)
+    }
+}
+
+impl ReadAt for Archive {
+    fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
+        Ok(Self::read_at(self, offset, buf)?)
     }
 }
 

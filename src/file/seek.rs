@@ -31,6 +31,22 @@ pub fn stop_for(reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>, until: Nanos) 
     Ok(halves.and_then(|halves| halves.late))
 }
 
+/// Where to end if the first record with a credible time is too late for `until` already: at the beginning. For what can
+/// only be read forward.
+///
+/// # Errors
+/// As [`start_for`].
+pub fn stop_at_once(
+    reader: &(impl ReadAt + ?Sized),
+    plan: &Plan<'_>,
+    until: Nanos,
+) -> Result<Option<Offset>, CellError> {
+    let credible = Credible { from: UNSET_CLOCK, to: plan.mtime.0 };
+    let cell = Cell::read(reader, plan)?;
+    let late = probe(&cell, credible).filter(|probe| probe.earliest > until.0.saturating_add(displaced_max()));
+    Ok(late.map(|_| Offset::ZERO))
+}
+
 /// Nanoseconds from the epoch on, a year, in which no log is written: a clock that was never set shows them.
 const UNSET_CLOCK: i64 = 365 * 86_400 * 1_000_000_000;
 

@@ -12,15 +12,16 @@ use std::{
 };
 
 use super::{
+    copies::{self, Likeness},
     interest::Interest,
-    logfile::{LogFile, Role, Source},
+    log::Source,
+    logfile::{LogFile, Role},
     pattern::{self, Expansion},
     reconcile::{Change, Known, Seen, Thing, Trouble},
 };
 use crate::{
-    entry::Offset,
-    file::{Blocking, ReadAt as _, Stat, archive::Kind, identity},
-    limits::{CURSOR_HEAD_BYTES, FORGOTTEN_AFTER, HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE},
+    file::{Content, Stat, archive::Kind},
+    limits::{FORGOTTEN_AFTER, HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE},
     sync::{Mutex, lock},
     telemetry::{SourceLabel, Telemetry},
 };
@@ -34,6 +35,8 @@ pub struct Catalogue {
     known: Mutex<Known>,
     /// Whether the file system was looked at before.
     scanned: AtomicBool,
+    /// Held while looking, so that what is taken in is never older than what is known.
+    looking: Mutex<()>,
     /// Every path whose events concern a file: its own, and every hop of a symbolic link.
     routes: Mutex<HashMap<PathBuf, Arc<LogFile>>>,
     /// Every hop of symbolic links that lead nowhere yet, and the link that a source claims.
@@ -61,6 +64,7 @@ impl Catalogue {
             sources,
             known: Mutex::new(Known::default()),
             scanned: AtomicBool::new(false),
+            looking: Mutex::default(),
             routes: Mutex::default(),
             detours: Mutex::default(),
             dirs: Mutex::default(),
@@ -153,6 +157,7 @@ impl Catalogue {
     ///
     /// Returns the files that joined or lost their place, so that they can be looked at first.
     pub fn scan(&self, scope: &Scope) -> Vec<Arc<LogFile>> {
+        let _looking = lock(&self.looking);
         let is_first = !self.scanned.swap(true, Ordering::AcqRel);
         let mut seen = match scope {
             Scope::All => self.look_at_all(),
@@ -179,7 +184,7 @@ impl Catalogue {
             // Opened before it can vanish, and its end known before its successor is met.
             if let Change::Added(file) = change
                 && file.role() == Role::Rotated
-                && file.check_blocking().is_ok()
+                && file.measure().is_ok()
             {
                 file.settle();
             }
@@ -218,8 +223,8 @@ impl Catalogue {
             let Some(handle) = file.opened().filter(|_| file.role() == Role::Gone && file.has_readers()) else {
                 continue;
             };
-            if let Ok((size, _, 0)) = identity::size_and_mtime(&handle) {
-                held.push((file.displaced_for(), size.0, low_on_space(&handle), file));
+            if let Ok((size, _, 0)) = handle.size_and_mtime() {
+                held.push((file.displaced_for(), size.0, low_on_space(handle.file()), file));
             }
         }
         held.sort_by_key(|(age, ..)| *age);
@@ -317,30 +322,31 @@ impl Catalogue {
 
     fn see(&self, source: Arc<Source>, path: PathBuf) -> Seen {
         let log = self.owner(&path).map_or_else(|| path.clone(), |(_, log)| log);
-        // What is compressed is no text: its plain sibling was read.
-        let thing = match Kind::of_name(&path) {
-            Some(_) if log != path => Thing::Nothing,
-            Some(_) | None => thing_at(&path),
-        };
+        let plain = Kind::of_name(&path).filter(|_| log != path).map(|_| path.with_extension(""));
+        // As long as the plain sibling is there it may still be in the making, and nobody needs it.
+        let thing = if plain.is_some_and(|plain| plain.exists()) { Thing::Nothing } else { thing_at(&path) };
         Seen { path, source, log, is_news: false, thing }
     }
 
     /// Whether a rotated file that was not known holds what nobody has read: it was live for so short that it was not
-    /// seen there. A copy of a known file begins like it.
+    /// seen there.
     fn is_news(&self, seen: &Seen) -> bool {
         let Thing::File(stat) = &seen.thing else { return false };
         let of_log: Vec<_> = lock(&self.known).files().filter(|file| file.log.path == seen.log).cloned().collect();
         if of_log.iter().any(|file| file.identity == stat.identity) {
             return false;
         }
-        let mut beginning = vec![0; stat.size.0.min(CURSOR_HEAD_BYTES) as usize];
-        let Ok(file) = fs::File::open(&seen.path) else { return true };
-        let Ok(got) = Blocking(&file).fill_at(&mut beginning, Offset::ZERO) else { return true };
-        let mut known = of_log.iter().flat_map(|file| file.beginnings());
-        !known.any(|known| {
-            let len = known.len().min(got);
-            known[..len] == beginning[..len]
-        })
+        let (kind, parking) = (Kind::of_name(&seen.path), lock(&self.known).parking().clone());
+        let opened = fs::File::open(&seen.path).and_then(|file| Content::new(file, &seen.path, kind, &parking));
+        let Ok(content) = opened else { return true };
+        let is_copy = |original: &Arc<LogFile>| match copies::compare(&content, original) {
+            Ok(likeness) => likeness != Likeness::Other,
+            Err(error) => {
+                tracing::warn!(path = %seen.path.display(), %error, "cannot be compared with what is known");
+                false
+            }
+        };
+        !of_log.iter().any(is_copy)
     }
 
     fn refresh_routes(&self) {

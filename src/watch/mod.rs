@@ -4,8 +4,10 @@
 //! is what `stat` and reading say. This room never waits for a subscriber and knows none: it wakes whoever registered.
 
 pub mod catalogue;
+pub mod copies;
 pub mod events;
 pub mod interest;
+pub mod log;
 pub mod logfile;
 pub mod pacer;
 pub mod pattern;
@@ -13,5 +15,6 @@ mod reconcile;
 
 pub use catalogue::Catalogue;
 pub use interest::{Changes, Interest, Ticket};
-pub use logfile::{FileId, Log, LogFile, Published, Role};
+pub use log::{Log, Source};
+pub use logfile::{FileId, LogFile, Published, Role};
 pub use pattern::{Pattern, PatternError};

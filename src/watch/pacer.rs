@@ -20,7 +20,6 @@ use super::{
     logfile::{Checked, FileId, LogFile, Role},
 };
 use crate::{
-    file::{Cached, identity},
     limits::{
         BLOCKING_CHECKS_MAX, FINISHED_AFTER, POLL_EVERY, PROVISIONAL_AFTER, RECHECK_EVERY, RETIRED_AFTER, WAKE_INTERVAL,
     },
@@ -150,9 +149,11 @@ impl Pacer {
             }
         }
         self.looked.insert(file.id, now);
-        let Some(handle) = file.opened() else { return self.look_blocking(file) };
-        let looked = identity::size_and_mtime(&handle)
-            .and_then(|(size, mtime, _)| file.check(&Cached(&handle), size, mtime, now));
+        let content = file.opened();
+        let Some((content, reader)) = content.as_ref().and_then(|content| Some((content, content.cached()?))) else {
+            return self.look_blocking(file);
+        };
+        let looked = content.size_and_mtime().and_then(|(size, mtime, _)| file.check(&reader, size, mtime, now));
         match looked {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.look_blocking(file),
             looked => self.looked_at(&file, looked),
@@ -260,9 +261,8 @@ impl Pacer {
 
 /// How long ago a displaced file that was read to its end was last written; none when it cannot be read any more.
 fn quiet_at_its_end(file: &LogFile) -> Option<Duration> {
-    let handle = file.opened()?;
-    let (size, mtime, _) = identity::size_and_mtime(&handle).ok()?;
-    if size != file.published().size {
+    let (size, mtime, _) = file.opened()?.size_and_mtime().ok()?;
+    if size != file.published().size && !file.is_compressed() {
         return Some(Duration::ZERO);
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -12,11 +12,15 @@ use std::{
 
 use lru::LruCache;
 
-use super::logfile::{FileId, Log, LogFile, Role, Source};
+use super::{
+    log::{Log, Source},
+    logfile::{FileId, LogFile, Role},
+};
 use crate::{
     entry::{Nanos, Offset},
     file::{
         Identity, Stat,
+        archive::{Kind, Parking},
         lineage::{self, Rank},
     },
     limits::GONE_FILES_MAX,
@@ -45,9 +49,14 @@ impl Seen {
             Thing::File(stat) => Some(stat.mtime),
             Thing::Trouble(_) | Thing::Nothing => None,
         };
-        let names = self.log.file_name().zip(self.path.file_name());
-        (changed, names.and_then(|(live, name)| lineage::rotated(live, name)).map(|rotated| rotated.rank))
+        (changed, rank(&self.log, &self.path))
     }
+}
+
+/// What the name of a rotated file says of its place among those of its log.
+fn rank(log: &Path, path: &Path) -> Option<Rank> {
+    let (live, name) = log.file_name().zip(path.file_name())?;
+    lineage::rotated(live, name).map(|rotated| rotated.rank)
 }
 
 /// What lies at a path.
@@ -91,6 +100,8 @@ pub struct Known {
     troubles: BTreeMap<PathBuf, Trouble>,
     /// Files that were forgotten, and how long they were.
     gone: LruCache<Identity, Offset>,
+    /// Where the decoders of compressed files rest.
+    parking: Arc<Parking>,
     next: u64,
 }
 
@@ -103,6 +114,7 @@ impl Default for Known {
             logs: HashMap::new(),
             troubles: BTreeMap::new(),
             gone: LruCache::new(const { NonZeroUsize::new(GONE_FILES_MAX).expect("it is not zero") }),
+            parking: Arc::default(),
             next: 0,
         }
     }
@@ -117,6 +129,11 @@ impl Known {
     /// The file at a path.
     pub fn at(&self, path: &Path) -> Option<&Arc<LogFile>> {
         self.by_path.get(path)
+    }
+
+    /// Where the decoders of compressed files rest.
+    pub fn parking(&self) -> &Arc<Parking> {
+        &self.parking
     }
 
     /// Paths that match but cannot be read as files.
@@ -209,9 +226,15 @@ impl Known {
             return;
         }
         let log = self.log(source, &log);
-        let predecessor = self.last_of(&log).map(|file| Arc::downgrade(&file));
+        // What was the past already when it was found is read before nobody's eyes.
+        let predecessor = log.files().into_iter().rev().find(|file| !file.is_archive());
+        let predecessor = predecessor.map(|file| Arc::downgrade(&file));
+        let kind = Kind::of_name(&path).filter(|_| path != log.path);
+        let compression = kind.map(|kind| (kind, self.parking.clone()));
         self.next += 1;
-        let file = Arc::new(LogFile::new(FileId(self.next), log, path.clone(), stat, predecessor));
+        let file = LogFile::new(FileId(self.next), log.clone(), path.clone(), stat, predecessor, compression);
+        let file = Arc::new(file);
+        log.insert(&file, |known| place_among(known, &path, stat, role));
         match (self.gone.pop(&stat.identity), role) {
             (Some(size), Role::Live) => file.known_before(size),
             // It came back where the past lies.
@@ -237,11 +260,25 @@ impl Known {
         let key = (source.name.clone(), path.to_path_buf());
         self.logs.entry(key).or_insert_with(|| Arc::new(Log::new(source.clone(), path.to_path_buf()))).clone()
     }
+}
 
-    /// The file that was the log's live one last.
-    fn last_of(&self, log: &Arc<Log>) -> Option<Arc<LogFile>> {
-        self.files.values().rev().find(|file| Arc::ptr_eq(&file.log, log)).cloned()
+/// Where a file belongs among the files of its log, the oldest first.
+fn place_among(known: &[Arc<LogFile>], path: &Path, stat: &Stat, role: Role) -> usize {
+    if role == Role::Live {
+        return known.len();
     }
+    let plain = Kind::of_name(path).map(|_| path.with_extension(""));
+    if let Some(twin) = plain.and_then(|plain| known.iter().rposition(|file| file.path() == plain)) {
+        // The same in other clothes.
+        return twin + 1;
+    }
+    let age = |changed: Nanos, log: &Path, path: &Path| (changed, rank(log, path));
+    let is_younger = |file: &Arc<LogFile>| {
+        let log = &file.log.path;
+        file.role() == Role::Live
+            || age(stat.mtime, log, path) < age(file.published().mtime, log, &file.path()) && role == Role::Archive
+    };
+    known.iter().rposition(|file| !is_younger(file)).map_or(0, |before| before + 1)
 }
 
 #[cfg(test)]

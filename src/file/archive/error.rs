@@ -49,6 +49,19 @@ pub enum ArchiveError {
     },
 }
 
+impl ArchiveError {
+    /// How many uncompressed bytes come before it.
+    pub fn offset(&self) -> Offset {
+        match self {
+            Self::NotAnArchive { .. } => Offset::ZERO,
+            Self::Damaged { offset, .. }
+            | Self::Truncated { offset, .. }
+            | Self::WindowTooLarge { offset, .. }
+            | Self::Io { offset, .. } => *offset,
+        }
+    }
+}
+
 impl fmt::Display for ArchiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -81,5 +94,18 @@ impl Error for ArchiveError {
                 None
             }
         }
+    }
+}
+
+impl From<ArchiveError> for io::Error {
+    fn from(error: ArchiveError) -> Self {
+        let kind = match &error {
+            ArchiveError::Io { source, .. } => source.kind(),
+            ArchiveError::Truncated { .. } => io::ErrorKind::UnexpectedEof,
+            ArchiveError::NotAnArchive { .. } | ArchiveError::Damaged { .. } | ArchiveError::WindowTooLarge { .. } => {
+                io::ErrorKind::InvalidData
+            }
+        };
+        Self::new(kind, error)
     }
 }

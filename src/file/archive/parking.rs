@@ -1,8 +1,11 @@
 //! Decoders between two reads.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::decoder::Decoder;
@@ -90,8 +93,14 @@ impl Parking {
         drop(gone);
     }
 
+    /// Parked decoders; nothing that holds the lock can panic half way.
     fn lock(&self) -> MutexGuard<'_, Vec<Parked>> {
-        // Nothing that holds the lock can panic half way.
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Parking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parking").field("len", &self.len()).finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     entry::Nanos,
     feed::open::Selection,
     proto::v1,
-    watch::{Catalogue, LogFile, Role, logfile::Source},
+    watch::{Catalogue, LogFile, Role, log::Source},
 };
 
 /// Files on one page, unless the request says otherwise.

@@ -10,7 +10,7 @@ use logtap::{
     },
     limits::LINE_BYTES_DEFAULT,
     telemetry::Telemetry,
-    watch::{Catalogue, Pattern, catalogue::Scope, events::Hints, logfile::Source},
+    watch::{Catalogue, Pattern, catalogue::Scope, events::Hints, log::Source},
 };
 
 /// A feed over the files that a glob names.

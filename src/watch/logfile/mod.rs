@@ -1,105 +1,38 @@
 //! One physical file of a log: who it is, how far it is written, and who waits for more.
 
+mod archive;
+mod beginning;
+
 use std::{
-    collections::VecDeque,
     fmt,
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io,
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use super::{
-    interest::Interest,
-    pattern::{self, NameGlob, Pattern},
-};
+use self::beginning::Beginnings;
+pub use self::beginning::Content as KnownContent;
+use super::{interest::Interest, log::Log};
 use crate::{
-    entry::{Nanos, Offset, cursor::Lineage, encode::FilePart},
+    entry::{Nanos, Offset},
     file::{
-        Identity, ReadAt, Stat, identity, lineage,
+        Blocking, Content, Identity, ReadAt, Stat,
+        archive::{Kind, Parking},
         lines::{self, KnownHead, Look},
     },
-    limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES, PAST_BEGINNINGS_MAX},
-    parse::Rules,
+    limits::CURSOR_HEAD_BYTES,
     sync::{Mutex, lock},
 };
 
 /// A file's number, unique while the daemon runs; never used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub u64);
-
-/// A configured source, compiled.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// Its name.
-    pub name: String,
-    /// Which paths are its live logs.
-    pub patterns: Vec<Pattern>,
-    /// Live paths that are not, although they match.
-    pub exclude: Vec<NameGlob>,
-    /// How its records are parsed.
-    pub rules: Arc<Rules>,
-    /// Bytes kept of one line.
-    pub line_max: usize,
-    /// Whether rotated siblings of a live log are its past.
-    pub archives: bool,
-}
-
-impl Source {
-    /// Whether `path` is one of its live logs, if it exists.
-    pub fn claims(&self, path: &Path) -> bool {
-        self.patterns.iter().any(|pattern| pattern.matches(path)) && !self.excludes(path)
-    }
-
-    /// The live path of the log that a file at `path` belongs to, if it is one of this source's: the path itself, or
-    /// that of the log whose rotated file it is by its name. `is_log` tells whether there is a log at a path.
-    pub fn log_of(&self, path: &Path, is_log: impl Fn(&Path) -> bool) -> Option<PathBuf> {
-        let claimed = self.claims(path);
-        if !self.archives {
-            return claimed.then(|| path.to_path_buf());
-        }
-        let live = path.file_name().and_then(|name| {
-            let lives = lineage::possible_lives(name).into_iter().map(|live| path.with_file_name(live));
-            lives.into_iter().find(|live| self.claims(live) && is_log(live))
-        });
-        match live {
-            Some(live) => Some(live),
-            None => claimed.then(|| path.to_path_buf()),
-        }
-    }
-
-    /// Whether the live path is kept out.
-    pub fn excludes(&self, path: &Path) -> bool {
-        self.exclude.iter().any(|glob| glob.matches(path))
-    }
-}
-
-/// A log: a live path of a source, and all files that were ever behind it.
-#[derive(Debug)]
-pub struct Log {
-    /// The source.
-    pub source: Arc<Source>,
-    /// The live path.
-    pub path: PathBuf,
-    /// The two as cursors carry them.
-    pub lineage: Lineage,
-    /// The two as entries carry them.
-    pub part: FilePart,
-}
-
-impl Log {
-    /// The log at `path` in `source`.
-    pub fn new(source: Arc<Source>, path: PathBuf) -> Self {
-        let bytes = pattern::bytes(&path);
-        let (lineage, part) = (Lineage::of(&source.name, bytes), FilePart::new(&source.name, bytes));
-        Self { source, path, lineage, part }
-    }
-}
 
 /// What a file is to its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +61,9 @@ pub struct Published {
     pub mtime: Nanos,
     /// Whether nothing more will come, so that an unterminated last record may be sent.
     pub finished: bool,
+    /// Whether head and size are only what they cannot exceed: how long a compressed file is shows when it was read to
+    /// its end once.
+    pub estimated: bool,
 }
 
 /// What looking at a file brought.
@@ -155,12 +91,14 @@ pub struct LogFile {
     pub first_size: Offset,
     /// The file of its log that came before it: what that one holds comes first.
     pub predecessor: Option<Weak<LogFile>>,
+    /// How it is compressed, and where its decoders rest.
+    compression: Option<(Kind, Arc<Parking>)>,
+    /// Its place among the files of its log.
+    ordinal: AtomicU64,
     place: Mutex<Place>,
     state: Mutex<State>,
-    handle: Mutex<Option<Arc<File>>>,
-    beginning: Mutex<(u32, Arc<[u8]>)>,
-    /// How it began before its content began anew, to know copies of that by; the latest few.
-    past_beginnings: Mutex<VecDeque<Arc<[u8]>>>,
+    handle: Mutex<Option<Arc<Content>>>,
+    beginnings: Mutex<Beginnings>,
     interests: Mutex<Vec<Weak<Interest>>>,
     format: Mutex<FormatSeen>,
     /// Subscriptions that have it among their files.
@@ -196,6 +134,8 @@ struct State {
     line_head: KnownHead,
     /// When the end of the last line was first seen.
     line_seen: Option<Instant>,
+    /// Of a compressed file, the size that it had on the disk when last looked at.
+    disk_size: Offset,
     /// No newline lies between the head and here.
     scanned: Offset,
     /// Its size when it was taken from those who wait, since nothing more was expected.
@@ -211,9 +151,17 @@ struct State {
 }
 
 impl LogFile {
-    /// A file that has just been seen at `path`.
-    pub fn new(id: FileId, log: Arc<Log>, path: PathBuf, stat: &Stat, predecessor: Option<Weak<Self>>) -> Self {
-        let state = State::default();
+    /// A file that has just been seen at `path`; `compression` for one that holds its log's bytes compressed.
+    pub fn new(
+        id: FileId,
+        log: Arc<Log>,
+        path: PathBuf,
+        stat: &Stat,
+        predecessor: Option<Weak<Self>>,
+        compression: Option<(Kind, Arc<Parking>)>,
+    ) -> Self {
+        let published = Published { mtime: stat.mtime, ..Published::default() };
+        let state = State { published, ..State::default() };
         Self {
             id,
             log,
@@ -221,16 +169,33 @@ impl LogFile {
             btime: stat.btime,
             first_size: stat.size,
             predecessor,
+            compression,
+            ordinal: AtomicU64::new(0),
             place: Mutex::new(Place { path, role: Role::Live, is_archive: false, displaced: None, blind: None }),
             state: Mutex::new(state),
             handle: Mutex::new(None),
-            beginning: Mutex::new((0, Arc::default())),
-            past_beginnings: Mutex::default(),
+            beginnings: Mutex::default(),
             interests: Mutex::new(Vec::new()),
             format: Mutex::default(),
             readers: AtomicUsize::new(0),
             dirty: AtomicBool::new(false),
         }
+    }
+
+    /// Its place among the files of its log: that of an older one is lower. It may change when more files are found, the
+    /// order of any two does not.
+    pub fn ordinal(&self) -> u64 {
+        self.ordinal.load(Ordering::Acquire)
+    }
+
+    /// Gives it its place.
+    pub(super) fn set_ordinal(&self, ordinal: u64) {
+        self.ordinal.store(ordinal, Ordering::Release);
+    }
+
+    /// Whether it holds its log's bytes compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.compression.is_some()
     }
 
     /// Where it lies now, or lay last.
@@ -306,7 +271,7 @@ impl LogFile {
     ///
     /// # Errors
     /// What the kernel says; `NotFound` also when another file lies at the path by now.
-    pub fn open(&self) -> io::Result<Arc<File>> {
+    pub fn open(&self) -> io::Result<Arc<Content>> {
         if let Some(file) = self.opened() {
             return Ok(file);
         }
@@ -317,12 +282,16 @@ impl LogFile {
         if Stat::of_file(&file)?.identity != self.identity {
             return Err(io::Error::new(io::ErrorKind::NotFound, "another file lies at the path now"));
         }
+        let content = match &self.compression {
+            None => Content::Plain(file),
+            Some((kind, parking)) => Content::new(file, &path, Some(*kind), parking)?,
+        };
         // Only now: a file system that hangs in the calls above must not stop who asks for the open file.
-        Ok(lock(&self.handle).get_or_insert_with(|| Arc::new(file)).clone())
+        Ok(lock(&self.handle).get_or_insert_with(|| Arc::new(content)).clone())
     }
 
     /// The open file, if it is open.
-    pub fn opened(&self) -> Option<Arc<File>> {
+    pub fn opened(&self) -> Option<Arc<Content>> {
         lock(&self.handle).clone()
     }
 
@@ -355,6 +324,12 @@ impl LogFile {
         };
         let floor = if truncated { Offset::ZERO } else { before.head };
         let settled = lines::last_settled(reader, &self.log.source.rules, floor, head.at)?;
+        if truncated {
+            self.remember(before.generation, known);
+        }
+        // What a copy of it is known by, should it be truncated before anybody reads it.
+        let told = Published { generation: before.generation + u32::from(truncated), head: settled, ..before };
+        self.beginning(reader, &told, Offset(settled.0.min(CURSOR_HEAD_BYTES)))?;
         let mut state = lock(&self.state);
         if state.published.generation != before.generation || !truncated && state.published.size > size {
             // Somebody else looked at the same time and saw more.
@@ -390,7 +365,7 @@ impl LogFile {
     pub fn settle(&self) -> bool {
         let mut state = lock(&self.state);
         let news = state.published.head < state.line_head.at;
-        state.published.head = state.line_head.at;
+        state.published.head = state.published.head.max(state.line_head.at);
         news
     }
 
@@ -399,9 +374,12 @@ impl LogFile {
     /// # Errors
     /// What the kernel says.
     pub fn check_blocking(&self) -> io::Result<Checked> {
-        let file = self.open()?;
-        let (size, mtime, _) = identity::size_and_mtime(&file)?;
-        self.check(&crate::file::Blocking(&file), size, mtime, Instant::now())
+        let content = self.open()?;
+        let (size, mtime, _) = content.size_and_mtime()?;
+        match &*content {
+            Content::Plain(file) => self.check(&Blocking(file), size, mtime, Instant::now()),
+            Content::Compressed(archive, _) => self.check_archive(archive, size, mtime),
+        }
     }
 
     /// Says that the content is another than what was read at this generation, although the size did not tell.
@@ -410,8 +388,11 @@ impl LogFile {
         if state.published.generation != generation {
             return false;
         }
+        let head = state.line_head;
         state.published = Published { generation: generation + 1, ..Published::default() };
         (state.scanned, state.line_head) = (Offset::ZERO, KnownHead::default());
+        drop(state);
+        self.remember(generation, head);
         true
     }
 
@@ -490,49 +471,6 @@ impl LogFile {
     /// Whether a subscription has it among its files.
     pub fn has_readers(&self) -> bool {
         self.readers.load(Ordering::Relaxed) > 0
-    }
-
-    /// The first bytes of the file up to `upto`, as many as tell how to read it and what cursors carry.
-    ///
-    /// # Errors
-    /// As the reader.
-    pub fn beginning(&self, reader: &(impl ReadAt + ?Sized), now: &Published, upto: Offset) -> io::Result<Arc<[u8]>> {
-        let want = upto.0.min(CONTEXT_BYTES as u64) as usize;
-        {
-            let known = lock(&self.beginning);
-            if known.0 == now.generation && known.1.len() >= want {
-                return Ok(known.1.clone());
-            }
-        }
-        let mut bytes = vec![0; want];
-        let got = reader.fill_at(&mut bytes, Offset::ZERO)?;
-        bytes.truncate(got);
-        let bytes: Arc<[u8]> = bytes.into();
-        // What lies behind the head may still be written again.
-        if upto <= now.head {
-            let before = std::mem::replace(&mut *lock(&self.beginning), (now.generation, bytes.clone()));
-            if before.0 != now.generation && !before.1.is_empty() {
-                let mut past = lock(&self.past_beginnings);
-                past.push_back(before.1);
-                let surplus = past.len().saturating_sub(PAST_BEGINNINGS_MAX);
-                past.drain(..surplus);
-            }
-        }
-        Ok(bytes)
-    }
-
-    /// The first bytes of the file, as many as cursors at `at` carry, if they were read already.
-    pub fn known_beginning(&self, generation: u32, at: Offset) -> Option<Arc<[u8]>> {
-        let known = lock(&self.beginning);
-        let enough = known.1.len() as u64 >= at.0.min(CURSOR_HEAD_BYTES);
-        (enough && (known.0 == generation || at == Offset::ZERO)).then(|| known.1.clone())
-    }
-
-    /// How it begins and began, as far as that was read: a file that begins like this may be a copy of it.
-    pub fn beginnings(&self) -> Vec<Arc<[u8]>> {
-        let now = lock(&self.beginning).1.clone();
-        let past = lock(&self.past_beginnings);
-        past.iter().cloned().chain([now]).filter(|bytes| !bytes.is_empty()).collect()
     }
 
     /// Marks it as changed; `true` when it was not marked yet and has to be queued.

@@ -1,0 +1,73 @@
+//! An open file of a log, as bytes at offsets, whether it is plain or compressed.
+
+use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
+
+use super::{
+    Cached, ReadAt,
+    archive::{Archive, Kind, Parking},
+    identity,
+};
+use crate::entry::{Nanos, Offset};
+
+/// An open file. Reading it may wait for a disk, and for a decoder.
+#[derive(Debug)]
+pub enum Content {
+    /// What the file holds are the log's bytes.
+    Plain(File),
+    /// The log's bytes are what the file expands to.
+    Compressed(Archive, Arc<File>),
+}
+
+impl Content {
+    /// What `file` holds, compressed as `kind` says. `path` is for messages.
+    ///
+    /// # Errors
+    /// What the kernel says; `InvalidData` when the file does not begin as its kind does, `UnexpectedEof` when it is too
+    /// short to tell.
+    pub fn new(file: File, path: &Path, kind: Option<Kind>, parking: &Arc<Parking>) -> io::Result<Self> {
+        let Some(kind) = kind else { return Ok(Self::Plain(file)) };
+        let file = Arc::new(file);
+        Ok(Self::Compressed(Archive::open(file.clone(), path, kind, parking)?, file))
+    }
+
+    /// The file itself.
+    pub fn file(&self) -> &File {
+        match self {
+            Self::Plain(file) => file,
+            Self::Compressed(_, file) => file,
+        }
+    }
+
+    /// A reader of it that does not wait; none where reading is work.
+    pub fn cached(&self) -> Option<Cached<'_>> {
+        match self {
+            Self::Plain(file) => Some(Cached(file)),
+            Self::Compressed(..) => None,
+        }
+    }
+
+    /// The decoder, if it is compressed.
+    pub fn archive(&self) -> Option<&Archive> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Compressed(archive, _) => Some(archive),
+        }
+    }
+
+    /// Size on the disk, modification time, and names that lead to it.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn size_and_mtime(&self) -> io::Result<(Offset, Nanos, u64)> {
+        identity::size_and_mtime(self.file())
+    }
+}
+
+impl ReadAt for Content {
+    fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read_at(buf, offset.0),
+            Self::Compressed(archive, _) => ReadAt::read_at(archive, buf, offset),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A configured source, and its logs: live paths with all files that were ever behind them.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+};
+
+use super::{
+    logfile::LogFile,
+    pattern::{self, NameGlob, Pattern},
+};
+use crate::{
+    entry::{cursor::Lineage, encode::FilePart},
+    file::lineage,
+    parse::Rules,
+    sync::{Mutex, lock},
+};
+
+/// A configured source, compiled.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Which paths are its live logs.
+    pub patterns: Vec<Pattern>,
+    /// Live paths that are not, although they match.
+    pub exclude: Vec<NameGlob>,
+    /// How its records are parsed.
+    pub rules: Arc<Rules>,
+    /// Bytes kept of one line.
+    pub line_max: usize,
+    /// Whether rotated siblings of a live log are its past.
+    pub archives: bool,
+}
+
+impl Source {
+    /// Whether `path` is one of its live logs, if it exists.
+    pub fn claims(&self, path: &Path) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(path)) && !self.excludes(path)
+    }
+
+    /// The live path of the log that a file at `path` belongs to, if it is one of this source's: the path itself, or
+    /// that of the log whose rotated file it is by its name. `is_log` tells whether there is a log at a path.
+    pub fn log_of(&self, path: &Path, is_log: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+        let claimed = self.claims(path);
+        if !self.archives {
+            return claimed.then(|| path.to_path_buf());
+        }
+        let live = path.file_name().and_then(|name| {
+            let lives = lineage::possible_lives(name).into_iter().map(|live| path.with_file_name(live));
+            lives.into_iter().find(|live| self.claims(live) && is_log(live))
+        });
+        match live {
+            Some(live) => Some(live),
+            None => claimed.then(|| path.to_path_buf()),
+        }
+    }
+
+    /// Whether the live path is kept out.
+    pub fn excludes(&self, path: &Path) -> bool {
+        self.exclude.iter().any(|glob| glob.matches(path))
+    }
+}
+
+/// A log: a live path of a source, and all files that were ever behind it.
+#[derive(Debug)]
+pub struct Log {
+    /// The source.
+    pub source: Arc<Source>,
+    /// The live path.
+    pub path: PathBuf,
+    /// The two as cursors carry them.
+    pub lineage: Lineage,
+    /// The two as entries carry them.
+    pub part: FilePart,
+    /// Its files, the oldest first.
+    files: Mutex<Vec<Weak<LogFile>>>,
+}
+
+impl Log {
+    /// The log at `path` in `source`.
+    pub fn new(source: Arc<Source>, path: PathBuf) -> Self {
+        let bytes = pattern::bytes(&path);
+        let (lineage, part) = (Lineage::of(&source.name, bytes), FilePart::new(&source.name, bytes));
+        Self { source, path, lineage, part, files: Mutex::default() }
+    }
+
+    /// Its files that are known, the oldest first.
+    pub fn files(&self) -> Vec<Arc<LogFile>> {
+        lock(&self.files).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Takes in a file at the place in the order that `place` finds among the known ones.
+    pub(super) fn insert(&self, file: &Arc<LogFile>, place: impl FnOnce(&[Arc<LogFile>]) -> usize) {
+        let mut files = lock(&self.files);
+        files.retain(|known| known.strong_count() > 0);
+        let known: Vec<_> = files.iter().filter_map(Weak::upgrade).collect();
+        let place = place(&known).min(known.len());
+        let ordinal = place.checked_sub(1).map_or(0, |before| known[before].ordinal() + 1);
+        // From the end, so that whoever compares two files meanwhile finds them in their order.
+        let crowded = known[place..].iter().zip(ordinal..).take_while(|(after, next)| after.ordinal() == *next).count();
+        known[place..place + crowded].iter().rev().for_each(|after| after.set_ordinal(after.ordinal() + 1));
+        file.set_ordinal(ordinal);
+        *files = known[..place].iter().chain([file]).chain(&known[place..]).map(Arc::downgrade).collect();
+    }
+}

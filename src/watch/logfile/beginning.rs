@@ -1,0 +1,93 @@
+//! How a file begins, and began before its content did so anew: what tells how to read it, what cursors carry, and what
+//! copies of it are known by.
+
+use std::{collections::VecDeque, io, sync::Arc};
+
+use super::{LogFile, Published};
+use crate::{
+    entry::Offset,
+    file::{ReadAt, lines::KnownHead},
+    limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES, PAST_BEGINNINGS_MAX},
+    sync::lock,
+};
+
+/// What is known of a content.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// Its generation.
+    pub generation: u32,
+    /// Its first bytes, as far as they were read.
+    pub beginning: Arc<[u8]>,
+    /// How far it was written when last looked at.
+    pub head: KnownHead,
+}
+
+/// What is known of a file's content, and of what it held before; the latest few.
+#[derive(Debug, Default)]
+pub struct Beginnings {
+    /// The generation that `beginning` is of.
+    generation: u32,
+    beginning: Arc<[u8]>,
+    past: VecDeque<Content>,
+}
+
+impl LogFile {
+    /// The first bytes of the file up to `upto`, as many as tell how to read it and what cursors carry.
+    ///
+    /// # Errors
+    /// As the reader.
+    pub fn beginning(&self, reader: &(impl ReadAt + ?Sized), now: &Published, upto: Offset) -> io::Result<Arc<[u8]>> {
+        let want = upto.0.min(CONTEXT_BYTES as u64) as usize;
+        {
+            let known = lock(&self.beginnings);
+            if known.generation == now.generation && known.beginning.len() >= want {
+                return Ok(known.beginning.clone());
+            }
+        }
+        let mut bytes = vec![0; want];
+        let got = reader.fill_at(&mut bytes, Offset::ZERO)?;
+        bytes.truncate(got);
+        let bytes: Arc<[u8]> = bytes.into();
+        // What lies behind the head may still be written again.
+        if upto <= now.head {
+            let mut known = lock(&self.beginnings);
+            if known.generation <= now.generation {
+                (known.generation, known.beginning) = (now.generation, bytes.clone());
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The first bytes of the file, as many as cursors at `at` carry, if they were read already.
+    pub fn known_beginning(&self, generation: u32, at: Offset) -> Option<Arc<[u8]>> {
+        let known = lock(&self.beginnings);
+        let enough = known.beginning.len() as u64 >= at.0.min(CURSOR_HEAD_BYTES);
+        (enough && (known.generation == generation || at == Offset::ZERO)).then(|| known.beginning.clone())
+    }
+
+    /// What is known of its content and of what it held before: a file that holds the same may be a copy of it.
+    pub fn contents(&self) -> Vec<Content> {
+        let head = lock(&self.state).line_head;
+        let known = lock(&self.beginnings);
+        let now = Content { generation: known.generation, beginning: known.beginning.clone(), head };
+        known.past.iter().cloned().chain([now]).filter(|content| !content.beginning.is_empty()).collect()
+    }
+
+    /// What is known of the content that it had at `generation`.
+    pub fn content(&self, generation: u32) -> Option<Content> {
+        self.contents().into_iter().find(|content| content.generation == generation)
+    }
+
+    /// Remembers what is known of the content of `generation`, which another took the place of.
+    pub(super) fn remember(&self, generation: u32, head: KnownHead) {
+        let mut known = lock(&self.beginnings);
+        if known.generation != generation || known.beginning.is_empty() {
+            return;
+        }
+        let beginning = std::mem::take(&mut known.beginning);
+        known.generation = generation + 1;
+        known.past.push_back(Content { generation, beginning, head });
+        let surplus = known.past.len().saturating_sub(PAST_BEGINNINGS_MAX);
+        known.past.drain(..surplus);
+    }
+}
