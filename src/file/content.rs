@@ -15,7 +15,7 @@ pub enum Content {
     /// What the file holds are the log's bytes.
     Plain(File),
     /// The log's bytes are what the file expands to.
-    Compressed(Archive, Arc<File>),
+    Compressed(Box<Archive>, Arc<File>),
 }
 
 impl Content {
@@ -27,7 +27,8 @@ impl Content {
     pub fn new(file: File, path: &Path, kind: Option<Kind>, parking: &Arc<Parking>) -> io::Result<Self> {
         let Some(kind) = kind else { return Ok(Self::Plain(file)) };
         let file = Arc::new(file);
-        Ok(Self::Compressed(Archive::open(file.clone(), path, kind, parking)?, file))
+        let archive = Archive::open(file.clone(), path, kind, parking)?;
+        Ok(Self::Compressed(Box::new(archive), file))
     }
 
     /// The file itself.
@@ -67,7 +68,7 @@ impl ReadAt for Content {
     fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
         match self {
             Self::Plain(file) => file.read_at(buf, offset.0),
-            Self::Compressed(archive, _) => ReadAt::read_at(archive, buf, offset),
+            Self::Compressed(archive, _) => ReadAt::read_at(&**archive, buf, offset),
         }
     }
 }
