@@ -1,68 +1,11 @@
 //! The program against itself: `logtap tail` and `logtap serve`, real files, real sockets.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{BufRead as _, BufReader, Write as _},
-    path::{Path, PathBuf},
-    process::{Child, Stdio},
+use std::{collections::BTreeMap, fs};
+
+use crate::{
+    command::{logtap, run, run_logtap, start},
+    served::Served,
 };
-
-use crate::command::{logtap, run_logtap, start};
-
-/// A daemon on a Unix socket, which serves one file.
-struct Daemon {
-    directory: tempfile::TempDir,
-    child: Option<Child>,
-    file: File,
-}
-
-impl Daemon {
-    fn start() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let file = OpenOptions::new().create(true).append(true).open(directory.path().join("app.log")).expect("a file");
-        let mut daemon = Self { directory, child: None, file };
-        daemon.restart();
-        daemon
-    }
-
-    fn log(&self) -> PathBuf {
-        self.directory.path().join("app.log")
-    }
-
-    fn host(&self) -> String {
-        format!("unix:{}", self.directory.path().join("logtap.sock").display())
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.file.write_all(bytes).expect("written");
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("killed");
-            child.wait().expect("a child");
-        }
-    }
-
-    /// Starts it, and waits until it listens.
-    fn restart(&mut self) {
-        let mut command = logtap("serve");
-        command.arg(self.log()).args(["--listen", &self.host()]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program is there");
-        let mut said = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let listening = said.any(|line| line.expect("text").contains("listening"));
-        assert!(listening, "the daemon does not listen");
-        // What else it says is read away, so that it never waits for that.
-        std::thread::spawn(move || said.for_each(drop));
-        self.child = Some(child);
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
 
 fn numbers(bytes: &[u8]) -> Vec<u64> {
     String::from_utf8_lossy(bytes).lines().map(|line| line.parse().expect("a number")).collect()
@@ -70,7 +13,7 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
 
 #[test]
 fn raw_output_of_a_real_daemon_is_the_file() {
-    let mut daemon = Daemon::start();
+    let daemon = Served::one_file();
     let seed = 11;
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -82,44 +25,81 @@ fn raw_output_of_a_real_daemon_is_the_file() {
     assert!(ended.code == Some(0) && ended.stderr.contains(" verified"), "{}", ended.stderr);
 }
 
+/// A second of the day, as the beginning of a line.
+fn time(second: u64) -> String {
+    format!("2026-11-25T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}
+
 #[test]
-fn ten_real_daemons_of_which_three_are_killed_and_come_back_are_read_exactly() {
+fn ten_daemons_on_ten_ports_of_which_three_are_killed_and_come_back_are_merged_exactly() {
+    const HISTORY: u64 = 200;
     const LINES: u64 = 3000;
-    let mut daemons: Vec<Daemon> = (0..10).map(|_| Daemon::start()).collect();
-    let hosts: Vec<String> = daemons.iter().map(Daemon::host).collect();
+    let mut daemons: Vec<Served> = (0..10).map(|_| Served::one_file()).collect();
+    let line = |host: u64, line: u64| format!("{} {host} {line}\n", time(line * 10 + host));
+    let write = |host: usize, number: u64, daemons: &[Served]| {
+        daemons[host].write(line(host as u64, number).as_bytes());
+    };
+    for number in 0..HISTORY {
+        (0..10).for_each(|host| write(host, number, &daemons));
+    }
+    let hosts: Vec<&str> = daemons.iter().map(Served::host).collect();
     let running = start(logtap(&format!("tail {} -o raw -n all", hosts.join(" "))));
-    for line in 0..LINES {
-        for (host, daemon) in daemons.iter_mut().enumerate() {
-            daemon.write(format!("{}\n", host as u64 * LINES + line).as_bytes());
-        }
-        match line {
-            1000 => {
-                running.stdout.wait_for_lines(500);
-                daemons[2..5].iter_mut().for_each(Daemon::kill);
-            }
-            2000 => daemons[2..5].iter_mut().for_each(Daemon::restart),
+    let history = running.stdout.wait_for_lines(10 * usize::try_from(HISTORY).unwrap());
+    let expected: String = (0..10 * HISTORY).map(|second| line(second % 10, second / 10)).collect();
+    assert_eq!(String::from_utf8_lossy(&history), expected, "history comes in the order of time over all hosts");
+
+    for number in HISTORY..LINES {
+        (0..10).for_each(|host| write(host, number, &daemons));
+        match number {
+            1000 => daemons[2..5].iter_mut().for_each(Served::kill),
+            2000 => daemons[2..5].iter_mut().for_each(Served::restart),
             _ => {}
         }
     }
-    running.stdout.wait_for_lines(usize::try_from(10 * LINES).unwrap());
+    running.stdout.wait_for_lines(10 * usize::try_from(LINES).unwrap());
     let ended = running.signal("-TERM");
-    let came = numbers(&ended.stdout);
-    assert_eq!(came.len() as u64, 10 * LINES, "{}", ended.stderr);
-    for host in 0..10 {
-        let own: Vec<u64> = came.iter().copied().filter(|number| number / LINES == host).collect();
-        assert_eq!(own, (host * LINES..(host + 1) * LINES).collect::<Vec<_>>(), "host {host}");
+    let mut came: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let text = String::from_utf8_lossy(&ended.stdout);
+    for line in text.split_inclusive('\n') {
+        came.entry(line.split(' ').nth(1).expect("a host")).or_default().push(line);
     }
+    assert_eq!(came.len(), 10, "{}", ended.stderr);
+    for (host, daemon) in daemons.iter().enumerate() {
+        let file = fs::read_to_string(daemon.path("app.log")).expect("the log");
+        assert!(came[host.to_string().as_str()].concat() == file, "host {host}: {}", ended.stderr);
+    }
+    assert_eq!(ended.stderr.matches("back, going on where it was").count(), 3, "{}", ended.stderr);
+}
+
+#[test]
+fn a_daemon_that_comes_back_reads_nothing_again() {
+    let mut daemon = Served::one_file();
+    let old: String = (0..40_000).map(|number| format!("{} number {number:06}\n", time(number))).collect();
+    daemon.write(old.as_bytes());
+    let running = start(logtap(&format!("tail {} -o raw -n all", daemon.host())));
+    running.stdout.wait_for_lines(40_000);
+    assert!(daemon.metric("logtap_bytes_read_total{source=\"app\"}") >= old.len() as u64);
+    daemon.kill();
+    let new: String = (40_000..40_100).map(|number| format!("{} number {number:06}\n", time(number))).collect();
+    daemon.write(new.as_bytes());
+    daemon.restart();
+    running.stdout.wait_for_lines(40_100);
+    let read = daemon.metric("logtap_bytes_read_total{source=\"app\"}");
+    // What it sends, and the few bytes before the cursor that it compares.
+    let most = new.len() + 1024;
+    assert!(new.len() as u64 <= read && read <= most as u64, "{read} bytes were read for {}", new.len());
+    let ended = running.signal("-TERM");
+    assert!(ended.stdout == (old + &new).as_bytes(), "{}", ended.stderr);
 }
 
 #[test]
 fn a_cron_job_with_a_real_daemon_never_misses_or_repeats_a_line() {
-    let mut daemon = Daemon::start();
-    let cursors = daemon.directory.path().join("cursors");
-    let read = |daemon: &Daemon| {
+    let mut daemon = Served::one_file();
+    let read = |daemon: &Served| {
         let host = daemon.host();
-        let mut command = logtap(&format!("tail {host} -o raw --no-follow"));
-        command.arg("--cursor-file").arg(Path::new(&cursors));
-        let ended = start(command).end();
+        let mut command = logtap(&format!("tail {host} -o raw --no-follow --cursor-file"));
+        command.arg(daemon.path("cursors"));
+        let ended = run(command);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
         String::from_utf8_lossy(&ended.stdout).into_owned()
     };
@@ -130,5 +110,24 @@ fn a_cron_job_with_a_real_daemon_never_misses_or_repeats_a_line() {
     daemon.kill();
     daemon.restart();
     assert_eq!(read(&daemon), "33\n4\n");
+    fs::rename(daemon.path("app.log"), daemon.path("app.log.1")).expect("rotated");
+    daemon.write(b"5\n");
+    assert_eq!(read(&daemon), "5\n");
     assert_eq!(read(&daemon), "");
+}
+
+#[test]
+fn numbers_come_in_their_order_over_a_rotation() {
+    let daemon = Served::one_file();
+    let running = start(logtap(&format!("tail {} -o raw -n all", daemon.host())));
+    for number in 0..300 {
+        daemon.write(format!("{number}\n").as_bytes());
+        if number % 100 == 50 {
+            running.stdout.wait_for_lines(usize::try_from(number).unwrap());
+            fs::rename(daemon.path("app.log"), daemon.path(&format!("app.log.{}", 9 - number / 100))).expect("rotated");
+        }
+    }
+    running.stdout.wait_for_lines(300);
+    let ended = running.signal("-TERM");
+    assert_eq!((numbers(&ended.stdout), ended.stderr.as_str()), ((0..300).collect(), ""));
 }

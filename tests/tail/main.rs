@@ -10,5 +10,7 @@ mod fake;
 mod hosts;
 mod output;
 mod reconnect;
+mod served;
 mod sources;
 mod terminal;
+mod transcript;

@@ -117,7 +117,12 @@ fn patterns(patterns: &[String], ignore_case: bool) -> Result<Vec<String>, Refus
     let mut sent = Vec::with_capacity(patterns.len());
     for pattern in patterns {
         let pattern = if ignore_case { format!("(?i){pattern}") } else { pattern.clone() };
-        regex::bytes::Regex::new(&pattern).map_err(Refusal::usage)?;
+        regex::bytes::Regex::new(&pattern).map_err(|error| {
+            // The last line says what is wrong; those before it draw the pattern.
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default();
+            Refusal::usage(format!("`{pattern}` is no regular expression: {}", why.trim_start_matches("error: ")))
+        })?;
         sent.push(pattern);
     }
     Ok(sent)

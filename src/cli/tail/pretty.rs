@@ -149,14 +149,7 @@ impl Pretty {
             if number > 0 || folded.message.is_some() {
                 out.push(b' ');
             }
-            if self.colors {
-                out.extend_from_slice(DIM.as_bytes());
-            }
-            escape::push(out, key.as_bytes(), None);
-            out.push(b'=');
-            if self.colors {
-                out.extend_from_slice(RESET.as_bytes());
-            }
+            self.push_text(out, &[key.as_bytes(), b"="].concat(), None, DIM, None);
             self.push_text(out, value.as_bytes(), None, "", None);
         }
     }
