@@ -174,6 +174,8 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 pub const BLOCKING_THREADS_MAX: usize = 16;
 /// Certificates and tokens are compared with those in force this often.
 pub const SECRETS_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked whether the configuration's files have changed; they are read when they lie still for so long.
+pub const CONFIG_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Open connections.
 pub const CONNECTIONS_MAX: usize = 1024;
 /// Concurrent HTTP/2 streams on one connection.

@@ -22,7 +22,7 @@ use logtap::{
     parse::{Rules, RulesSpec},
     proto::v1::LogEntry,
     telemetry::Telemetry,
-    watch::{Catalogue, Pattern, catalogue::Scope, events::Hints, log::Source},
+    watch::{Catalogue, Pattern, Settings, Source, catalogue::Scope, events::Hints},
 };
 use prost::Message as _;
 use tempfile::TempDir;
@@ -46,8 +46,7 @@ impl Logs {
         }
         let rules = Rules::new(&RulesSpec { timezone: "UTC".to_owned(), ..RulesSpec::default() }).expect("rules");
         let glob = dir.path().join("*.log");
-        let source = Source {
-            name: "app".to_owned(),
+        let settings = Settings {
             patterns: vec![Pattern::new(glob.to_str().expect("a text")).expect("a glob")],
             exclude: Vec::new(),
             rules: Arc::new(rules),
@@ -55,7 +54,8 @@ impl Logs {
             archives: true,
         };
         let telemetry = Arc::new(Telemetry::new());
-        let catalogue = Arc::new(Catalogue::new(vec![Arc::new(source)], telemetry.clone()));
+        let catalogue =
+            Arc::new(Catalogue::new(vec![Arc::new(Source::new("app".to_owned(), settings))], telemetry.clone()));
         catalogue.scan(&Scope::All);
         let feed = Feed::new(catalogue.clone(), Hints::new(telemetry.clone()), telemetry, cache);
         Self { dir, catalogue, feed }

@@ -80,7 +80,8 @@ const DESCRIPTION: &[&str] = &[
      check tells them without starting anything, and shows what the configuration comes to and where each value comes \
      from.",
     "On SIGHUP, and when a file has changed, everything is read again. A configuration with errors is refused and the \
-     old one stays. Sources that did not change keep their subscribers.",
+     old one stays. Sources that did not change keep their subscribers. listen, cache and whether there is a [tls] take \
+     effect when the daemon starts anew; the log warns of it.",
     "A size is a whole number with a unit: B, KiB, MiB, GiB (powers of 1024) or kB, MB, GB (powers of 1000). A duration \
      is whole numbers with units: w, d, h, m, s, ms, as in 1h30m.",
 ];

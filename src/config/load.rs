@@ -11,6 +11,7 @@ use super::{
     document::{self, Ledger, Placed, RawConfig, RawServer, RawSource, Slot},
     keys,
     problems::{Complaint, Place, Problems, TextId},
+    stamp::Stamp,
     values,
 };
 use crate::limits::{CONFIG_BYTES_MAX, SOURCE_COUNT_MAX};
@@ -61,6 +62,8 @@ pub struct Loaded {
     pub effective: Vec<Effective>,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
+    /// How they lay there just before.
+    pub stamp: Stamp,
 }
 
 /// One key of the effective configuration.
@@ -124,6 +127,7 @@ impl Inputs {
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub fn load(&self) -> Result<Loaded, Problems> {
+        let stamp = self.stamp();
         let mut problems = Problems::default();
         let mut raw = RawConfig::default();
         let mut files = Vec::new();
@@ -141,9 +145,18 @@ impl Inputs {
         let config = settle(raw, given, &mut effective, &mut problems);
         problems.sort();
         match config {
-            Some(config) if problems.is_empty() => Ok(Loaded { config, effective, files }),
+            Some(config) if problems.is_empty() => Ok(Loaded { config, effective, files, stamp }),
             Some(_) | None => Err(problems),
         }
+    }
+
+    /// Every path at which a file is read, or would be if there were one.
+    pub(super) fn watched(&self) -> Vec<PathBuf> {
+        let mut files = self.files(&mut Problems::default());
+        if self.file.is_none() && self.paths.is_empty() && files.is_empty() {
+            files.push(self.directory.join("logtap.toml"));
+        }
+        files
     }
 
     /// The files to read, the most general first.

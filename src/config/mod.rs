@@ -14,6 +14,7 @@ mod load;
 mod node;
 mod problems;
 mod schema;
+mod stamp;
 mod values;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, ops::Deref, path::PathBuf, time::Duration};
@@ -21,6 +22,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, ops::Deref, path::PathBuf, ti
 pub use load::{DEFAULT_DIRECTORY, Effective, Inputs, Loaded, Origin};
 pub use problems::{Problem, Problems};
 pub use schema::json_schema;
+pub use stamp::Stamp;
 
 /// A whole configuration. Every field has been checked, alone and against the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +44,8 @@ impl Config {
         let (old, new) = (&self.server, &next.server);
         let changes = [
             ("server.listen", old.listen != new.listen),
-            ("server.max_streams", old.max_streams != new.max_streams),
-            ("server.max_streams_per_client", old.max_streams_per_client != new.max_streams_per_client),
-            ("server.max_stall", old.max_stall != new.max_stall),
             ("server.cache", old.cache != new.cache),
             ("tls", self.tls.is_some() != next.tls.is_some()),
-            ("auth", self.auth.is_some() != next.auth.is_some()),
         ];
         changes.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
     }

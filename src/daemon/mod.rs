@@ -2,6 +2,7 @@
 //! and drained before it ends.
 
 pub mod log;
+mod reload;
 mod secrets;
 mod signals;
 mod sources;
@@ -12,11 +13,14 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
-use self::signals::{Incoming, Signal};
+use self::{
+    reload::{Reloader, State},
+    signals::{Incoming, Signal},
+};
 use crate::{
-    config::{self, Config, Inputs, Loaded},
+    config::{self, Inputs, Loaded},
     feed::Feed,
-    limits::{BLOCKING_THREADS_MAX, DRAIN_MAX, SECRETS_LOOK_EVERY, SHUTDOWN_MAX},
+    limits::{BLOCKING_THREADS_MAX, CONFIG_LOOK_EVERY, DRAIN_MAX, SECRETS_LOOK_EVERY, SHUTDOWN_MAX},
     server::{
         Shared,
         http::guard::Hosts,
@@ -25,7 +29,7 @@ use crate::{
     },
     telemetry::Telemetry,
     watch::{
-        Catalogue,
+        Catalogue, Source,
         events::{Hints, Watching},
         pacer::Pacer,
     },
@@ -39,8 +43,8 @@ pub fn run(inputs: &Inputs, loaded: Loaded) -> ExitCode {
     if let Err(error) = net::raise_descriptor_limit() {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
-    let sources = match sources::compile(&loaded.config.sources) {
-        Ok(sources) => sources,
+    let sources = match sources::compile(&loaded.config.sources, &[], &[]) {
+        Ok(sources) => sources.iter().map(|configured| configured.source().clone()).collect(),
         Err(error) => {
             tracing::error!(error, "bad configuration");
             return BAD_CONFIGURATION.into();
@@ -58,13 +62,14 @@ pub fn run(inputs: &Inputs, loaded: Loaded) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(serve(inputs, &loaded.config, sources));
+    let code = runtime.block_on(serve(inputs, loaded, sources));
     // Reads that hang on a dead file system must not keep the process.
     runtime.shutdown_timeout(SHUTDOWN_MAX);
     code
 }
 
-async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch::log::Source>>) -> ExitCode {
+async fn serve(inputs: &Inputs, loaded: Loaded, sources: Vec<Arc<Source>>) -> ExitCode {
+    let Loaded { config, stamp, .. } = loaded;
     let telemetry = Arc::new(Telemetry::new());
     let catalogue = Arc::new(Catalogue::new(sources, telemetry.clone()));
     let hints = Hints::new(telemetry.clone());
@@ -85,9 +90,9 @@ async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch:
         Ok(listeners) => listeners,
         Err(error) => return fail("cannot listen", &error),
     };
-    let secrets = secrets::load(config);
+    let secrets = secrets::load(&config);
     let (tls, auth) = match secrets {
-        Ok(secrets) => secrets,
+        Ok((tls, auth)) => (tls.map(Arc::new), Arc::new(auth)),
         Err(error) => {
             tracing::error!(%error, "cannot serve safely");
             return BAD_CONFIGURATION.into();
@@ -96,9 +101,9 @@ async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch:
     let stop = CancellationToken::new();
     let feed = Feed::new(catalogue.clone(), hints.clone(), telemetry.clone(), config.server.cache as usize);
     let pacer = tokio::spawn(Pacer::new(catalogue.clone(), hints.clone(), telemetry.clone()).run(stop.clone()));
-    let streams = Streams::new(config.server.max_streams, config.server.max_streams_per_client, telemetry);
+    let streams = Streams::new(reload::stream_limits(&config), telemetry);
     let connections = Connections::new();
-    let sweep = tokio::spawn(streams.clone().sweep(connections.clone(), config.server.max_stall, stop.clone()));
+    let sweep = tokio::spawn(streams.clone().sweep(connections.clone(), stop.clone()));
     let hosts = Hosts::new(&config.server.hosts, listeners.addresses());
     let (shared, health) = Shared::new(feed.clone(), streams.clone(), auth, hosts);
     shared.set_serving(true).await;
@@ -111,13 +116,21 @@ async fn serve(_inputs: &Inputs, config: &Config, sources: Vec<Arc<crate::watch:
     }
     let shutdown = CancellationToken::new();
     let limits = ConnectionLimits { stall: config.server.max_stall, drain: DRAIN_MAX, ..ConnectionLimits::default() };
+    let reloader = Reloader {
+        inputs: inputs.clone(),
+        shared: shared.clone(),
+        tls: tls.clone(),
+        connections: connections.clone(),
+        addresses: listeners.addresses().cloned().collect(),
+        state: tokio::sync::Mutex::new(State { config, read: stamp.clone(), seen: stamp }),
+    };
     let serving = Serving { listeners, tls: tls.clone(), limits, connections, shutdown: shutdown.clone() };
     let mut serving = tokio::spawn(net::serve(serving, router));
-    notify(&[NotifyState::Ready, NotifyState::Status(&status(&catalogue))]);
+    notify(&[NotifyState::Ready, NotifyState::Status(&reload::status(&catalogue))]);
     let signs = [pacer.abort_handle(), sweep.abort_handle()];
     let watchdog = tokio::spawn(watchdog::feed(hints, signs, stop.clone()));
 
-    let drained = Life { signals, feed, streams, shared, tls, shutdown }.live(&mut serving).await;
+    let drained = Life { signals, feed, streams, shared, tls, shutdown, reloader }.live(&mut serving).await;
     stop.cancel();
     for task in [pacer, sweep, watchdog] {
         if let Err(error) = task.await {
@@ -140,23 +153,26 @@ struct Life {
     shared: Arc<Shared>,
     tls: Option<Arc<Tls>>,
     shutdown: CancellationToken,
+    reloader: Reloader,
 }
 
 impl Life {
     /// Follows signals until told to stop, then drains; whether everything ended by itself.
     async fn live(mut self, serving: &mut tokio::task::JoinHandle<()>) -> bool {
         let mut looks = tokio::time::interval(SECRETS_LOOK_EVERY);
+        let mut config_looks = tokio::time::interval(CONFIG_LOOK_EVERY);
         loop {
             tokio::select! {
                 signal = self.signals.next() => match signal {
                     Signal::Stop => break,
                     Signal::Report => self.report(),
                     Signal::Reload => {
+                        self.reloader.reload().await;
                         self.reload_secrets().await;
-                        tracing::warn!("sources and server settings take effect when the daemon starts anew");
                     }
                 },
                 _ = looks.tick() => self.reload_secrets().await,
+                _ = config_looks.tick() => self.reloader.look().await,
             }
         }
         let open = self.streams.list().len();
@@ -216,10 +232,6 @@ fn listen(configured: &config::Listen) -> Listen {
         config::Listen::Tcp(address) => Listen::Tcp(address.clone()),
         config::Listen::Unix(path) => Listen::Unix(path.clone()),
     }
-}
-
-fn status(catalogue: &Catalogue) -> String {
-    format!("{} sources, {} files", catalogue.sources().len(), catalogue.files().len())
 }
 
 /// Tells the service manager, if there is one.

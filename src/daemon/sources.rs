@@ -6,28 +6,39 @@ use crate::{
     config,
     parse::{Format, Multiline, Rules, RulesSpec},
     watch::{
-        log::Source,
+        Configured, Settings, Source,
         pattern::{NameGlob, Pattern},
     },
 };
 
-/// Compiles the sources of a configuration.
+/// Compiles the sources of a configuration. What did not change since `before` stays the same source.
 ///
 /// # Errors
 /// What the configuration let pass although it does not compile, with the source's name.
-pub fn compile(sources: &[config::Source]) -> Result<Vec<Arc<Source>>, String> {
+pub fn compile(
+    next: &[config::Source],
+    before: &[config::Source],
+    known: &[Arc<Source>],
+) -> Result<Vec<Configured>, String> {
     let named = |source: &config::Source| {
-        compile_one(source).map(Arc::new).map_err(|why| format!("source {}: {why}", source.name))
+        let known = known.iter().find(|known| *known.name == *source.name);
+        if let (Some(known), true) = (known, before.contains(source)) {
+            return Ok(Configured::Kept(known.clone()));
+        }
+        let settings = settings_of(source).map_err(|why| format!("source {}: {why}", source.name))?;
+        Ok(match known {
+            Some(known) => Configured::Changed(known.clone(), Arc::new(settings)),
+            None => Configured::New(Arc::new(Source::new(source.name.to_string(), settings))),
+        })
     };
-    sources.iter().map(named).collect()
+    next.iter().map(named).collect()
 }
 
-fn compile_one(source: &config::Source) -> Result<Source, String> {
+fn settings_of(source: &config::Source) -> Result<Settings, String> {
     let patterns: Result<_, _> = source.paths.iter().map(|glob| Pattern::new(glob)).collect();
     let exclude: Result<_, _> = source.exclude.iter().map(|glob| NameGlob::new(glob)).collect();
     let rules = Rules::new(&rules_of(source)).map_err(|error| error.to_string())?;
-    Ok(Source {
-        name: source.name.to_string(),
+    Ok(Settings {
         patterns: patterns.map_err(|error| error.to_string())?,
         exclude: exclude.map_err(|error| error.to_string())?,
         rules: Arc::new(rules),

@@ -78,6 +78,8 @@ impl Weigh for Item {
 struct Key {
     file: FileId,
     generation: u32,
+    /// Of the source's settings: what was read by others is another's.
+    settings: u32,
     start: Offset,
     kind: Kind,
 }
@@ -386,7 +388,8 @@ impl Feed {
 
 impl Place<'_> {
     fn key(&self, start: Offset, kind: Kind) -> Key {
-        Key { file: self.file.id, generation: self.now.generation, start, kind }
+        let settings = self.file.log.source.settings_number();
+        Key { file: self.file.id, generation: self.now.generation, settings, start, kind }
     }
 }
 
@@ -416,12 +419,13 @@ impl Job {
         let io = |error| CellError::Io(self.at, error);
         let upto = self.piece.unwrap_or(self.now.head);
         let source = &self.file.log.source;
+        let settings = source.settings();
         let plan = Plan {
             start: self.at,
             head: upto,
             beginning: self.file.beginning(reader, &self.now, upto).map_err(io)?,
-            rules: &source.rules,
-            line_max: source.line_max,
+            rules: &settings.rules,
+            line_max: settings.line_max,
             mtime: self.now.mtime,
         };
         let cell = match self.piece {

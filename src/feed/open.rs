@@ -209,7 +209,8 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
     // What has an end has nothing to wait for.
     request.follow &= request.end.is_none();
     let selection = &request.selection;
-    let names = feed.catalogue.sources().iter().map(|source| source.name.as_str());
+    let sources = feed.catalogue.sources();
+    let names = sources.iter().map(|source| source.name.as_str());
     if let Some(index) = selection.first_unmatched(names.clone()) {
         return Err(OpenError::NoSuchSource(index));
     }

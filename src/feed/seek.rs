@@ -13,7 +13,7 @@ use crate::{
     entry::{Nanos, Offset},
     file::{CellError, Content, cell::Plan, seek},
     limits::{CLOCK_LOOK_EVERY, SKEW_MAX},
-    watch::{LogFile, Published},
+    watch::{LogFile, Published, Settings},
 };
 
 /// The times of the entries to send.
@@ -70,7 +70,8 @@ impl Stretch {
         let io = |error| CellError::Io(Offset::ZERO, error);
         let content = file.open().map_err(io)?;
         let reader = &*content;
-        let plan = plan(file, &now, reader).map_err(io)?;
+        let settings = file.log.source.settings();
+        let plan = plan(file, &settings, &now, reader).map_err(io)?;
         // Halving what is compressed would decode it over and over: it is read forward.
         if content.archive().is_some() {
             let stop = span.until.map_or(Ok(None), |until| seek::stop_at_once(reader, &plan, until))?;
@@ -82,13 +83,13 @@ impl Stretch {
     }
 }
 
-fn plan<'f>(file: &'f LogFile, now: &Published, reader: &Content) -> std::io::Result<Plan<'f>> {
+fn plan<'s>(file: &LogFile, settings: &'s Settings, now: &Published, reader: &Content) -> std::io::Result<Plan<'s>> {
     Ok(Plan {
         start: Offset::ZERO,
         head: now.head,
         beginning: file.beginning(reader, now, now.head)?,
-        rules: &file.log.source.rules,
-        line_max: file.log.source.line_max,
+        rules: &settings.rules,
+        line_max: settings.line_max,
         mtime: now.mtime,
     })
 }

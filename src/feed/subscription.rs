@@ -28,7 +28,7 @@ use crate::{
     entry::{Nanos, cursor::EntryCursor, encode::Shape, stream_cursor::StreamCursor},
     limits::POLL_WORK_MAX,
     sync::{Mutex, lock},
-    watch::{Changes, FileId, LogFile, Ticket},
+    watch::{Changes, FileId, Log, LogFile, Ticket},
 };
 
 /// What a subscription hands on.
@@ -287,7 +287,9 @@ impl Subscription {
                 }
             }
         }
-        if let Some(files) = self.ticket.new_members()
+        // While it is searched where to start, the members stay as the search knows them.
+        if self.scan.is_none()
+            && let Some(files) = self.ticket.new_members()
             && self.follow
         {
             self.meet(&files);
@@ -295,16 +297,19 @@ impl Subscription {
         Poll::Ready(())
     }
 
-    /// Takes in files that joined, and lets go of those that left and were read to their end.
+    /// Takes in files that joined, and lets go of those that left: of what no source has any more at once, of others when
+    /// they were read to their end.
     fn meet(&mut self, files: &[Arc<LogFile>]) {
         let left = |member: &Member| !files.iter().any(|file| file.id == member.file.id);
-        let is_over = |member: &Member| left(member) && member.is_read_to_the_end();
-        for member in self.members.iter().filter(|member| is_over(member)) {
-            let replaced = files.iter().any(|file| Arc::ptr_eq(&file.log, &member.file.log));
-            if !replaced {
-                self.events.push_back(Event::FileChange(member.file.log.clone(), FileChange::Removed));
+        let is_over = |member: &Member| left(member) && (member.file.is_dismissed() || member.is_read_to_the_end());
+        let mut removed: Vec<Arc<Log>> = Vec::new();
+        for log in self.members.iter().filter(|member| is_over(member)).map(|member| &member.file.log) {
+            let is_known = |known: &Arc<Log>| Arc::ptr_eq(known, log);
+            if !files.iter().any(|file| is_known(&file.log)) && !removed.iter().any(is_known) {
+                removed.push(log.clone());
             }
         }
+        self.events.extend(removed.into_iter().map(|log| Event::FileChange(log, FileChange::Removed)));
         self.members.retain(|member| !is_over(member));
         for file in files {
             if self.index.contains_key(&file.id) {

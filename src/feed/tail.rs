@@ -271,13 +271,13 @@ fn look_at_piece(
 ) -> Result<Stretch, CellError> {
     let (from, io) = (published.head, |error| CellError::Io(published.head, error));
     let content = file.open().map_err(io)?;
-    let reader = &*content;
+    let (reader, settings) = (&*content, file.log.source.settings());
     let plan = Plan {
         start: from,
         head: end,
         beginning: file.beginning(reader, &published, end).map_err(io)?,
-        rules: &file.log.source.rules,
-        line_max: file.log.source.line_max,
+        rules: &settings.rules,
+        line_max: settings.line_max,
         mtime: published.mtime,
     };
     Ok(Stretch::Read { from, matches: matches_in(&Cell::read_piece(reader, &plan)?, from, wants) })
@@ -293,17 +293,16 @@ fn step_back(
     telemetry: &Telemetry,
 ) -> Result<Stretch, CellError> {
     let content = file.open().map_err(|error| CellError::Io(range.end, error))?;
-    let reader = &*content;
+    let (reader, settings) = (&*content, file.log.source.settings());
     let mut from = range.end;
     for _ in 0..TAIL_STEP_GRIDS_MAX {
-        let start =
-            cell_start_before(reader, &file.log.source.rules, from).map_err(|error| CellError::Io(from, error))?;
+        let start = cell_start_before(reader, &settings.rules, from).map_err(|error| CellError::Io(from, error))?;
         let plan = Plan {
             start,
             head: from,
             beginning: file.beginning(reader, &published, from).map_err(|error| CellError::Io(start, error))?,
-            rules: &file.log.source.rules,
-            line_max: file.log.source.line_max,
+            rules: &settings.rules,
+            line_max: settings.line_max,
             mtime: published.mtime,
         };
         let cell = Cell::read(reader, &plan)?;

@@ -10,6 +10,7 @@ pub mod viewer;
 use std::sync::Arc;
 
 use ::http::{HeaderMap, StatusCode, Version, header};
+use arc_swap::ArcSwap;
 use axum::{
     Extension, Router,
     extract::{Request, State},
@@ -42,7 +43,7 @@ pub struct Shared {
     /// What health checks are told.
     pub health: HealthReporter,
     /// The names by which browsers may call us.
-    pub hosts: Hosts,
+    pub hosts: ArcSwap<Hosts>,
 }
 
 /// Names under which health is asked for: the daemon as a whole, and each service.
@@ -57,7 +58,7 @@ impl Shared {
         hosts: Hosts,
     ) -> (Arc<Self>, HealthServer<impl Health>) {
         let (health, service) = tonic_health::server::health_reporter();
-        (Arc::new(Self { feed, streams, auth, health, hosts }), service)
+        (Arc::new(Self { feed, streams, auth, health, hosts: ArcSwap::from_pointee(hosts) }), service)
     }
 
     /// Takes a changed tokens file in: streams whose callers are not let in any more end.
@@ -66,11 +67,16 @@ impl Shared {
     /// What is wrong with the file; then everything stays as it was.
     pub fn reload_auth(&self) -> Result<(), AuthError> {
         if self.auth.reload()? == Reloaded::Changed {
-            let withdrawn = self.streams.withdraw(&self.auth);
-            self.feed.catalogue.interests().iter().for_each(|interest| interest.wake_all());
-            tracing::info!(withdrawn_streams = withdrawn, "tokens read again");
+            tracing::info!(withdrawn_streams = self.withdraw_streams(), "tokens read again");
         }
         Ok(())
+    }
+
+    /// Asks about every caller again, other rules being in force; the number of streams that end.
+    pub fn withdraw_streams(&self) -> usize {
+        let withdrawn = self.streams.withdraw(&self.auth);
+        self.feed.catalogue.interests().iter().for_each(|interest| interest.wake_all());
+        withdrawn
     }
 
     /// Tells health checks whether requests are served.

@@ -30,9 +30,19 @@ use crate::{
 pub struct Streams {
     open: Mutex<BTreeMap<u64, Arc<Stream>>>,
     next: AtomicU64,
-    max: u32,
-    max_per_client: u32,
+    limits: Mutex<StreamLimits>,
     telemetry: Arc<Telemetry>,
+}
+
+/// How many streams there may be, and how long one may go unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Of all clients.
+    pub all: u32,
+    /// Of one client.
+    pub per_client: u32,
+    /// How long a client may not read.
+    pub stall: Duration,
 }
 
 /// One open stream.
@@ -104,9 +114,20 @@ pub struct Registered {
 }
 
 impl Streams {
-    /// None yet; at most `max` in all, and `max_per_client` of one client.
-    pub fn new(max: u32, max_per_client: u32, telemetry: Arc<Telemetry>) -> Arc<Self> {
-        Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(0), max, max_per_client, telemetry })
+    /// None yet.
+    pub fn new(limits: StreamLimits, telemetry: Arc<Telemetry>) -> Arc<Self> {
+        let limits = Mutex::new(limits);
+        Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(0), limits, telemetry })
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> StreamLimits {
+        *lock(&self.limits)
+    }
+
+    /// Puts other limits in force; streams that are open stay.
+    pub fn set_limits(&self, limits: StreamLimits) {
+        *lock(&self.limits) = limits;
     }
 
     /// Takes a stream in.
@@ -114,13 +135,14 @@ impl Streams {
     /// # Errors
     /// [`Full`] when there are too many.
     pub fn enter(self: &Arc<Self>, stream: Stream) -> Result<Registered, Full> {
+        let limits = self.limits();
         let mut open = lock(&self.open);
-        if open.len() >= self.max as usize {
-            return Err(Full::Streams(self.max));
+        if open.len() >= limits.all as usize {
+            return Err(Full::Streams(limits.all));
         }
         let of_client = open.values().filter(|other| other.client == stream.client).count();
-        if stream.client != Client::Local && of_client >= self.max_per_client as usize {
-            return Err(Full::Client(self.max_per_client));
+        if stream.client != Client::Local && of_client >= limits.per_client as usize {
+            return Err(Full::Client(limits.per_client));
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let stream = Arc::new(stream);
@@ -146,12 +168,12 @@ impl Streams {
         self.telemetry.stream_lag_bytes.set(lag as i64);
     }
 
-    /// Closes the connections under streams that are past their deadline, or have not been read for `stall`, until
+    /// Closes the connections under streams that are past their deadline, or have not been read for too long, until
     /// `stop`.
-    pub async fn sweep(self: Arc<Self>, connections: Arc<Connections>, stall: Duration, stop: CancellationToken) {
+    pub async fn sweep(self: Arc<Self>, connections: Arc<Connections>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(STREAM_SWEEP_EVERY);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let now = Instant::now();
+            let (now, stall) = (Instant::now(), self.limits().stall);
             for stream in self.list() {
                 let Some(reason) = stream.overdue(now, stall) else { continue };
                 if connections.close(stream.connection.id, reason) {

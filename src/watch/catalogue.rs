@@ -1,5 +1,7 @@
 //! The catalogue: which files the configured sources have now, kept true by looking, and who is interested in them.
 
+mod reload;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs, io,
@@ -11,6 +13,10 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
+
+use self::reload::Before;
+pub use self::reload::Configured;
 use super::{
     copies::{self, Likeness},
     interest::Interest,
@@ -31,7 +37,7 @@ type Wanted = Arc<dyn Fn(&LogFile) -> bool + Send + Sync>;
 
 /// The files of all sources.
 pub struct Catalogue {
-    sources: Vec<Arc<Source>>,
+    sources: ArcSwap<Vec<Arc<Source>>>,
     known: Mutex<Known>,
     /// Whether the file system was looked at before.
     scanned: AtomicBool,
@@ -61,7 +67,7 @@ impl Catalogue {
     /// The catalogue of `sources`, still empty.
     pub fn new(sources: Vec<Arc<Source>>, telemetry: Arc<Telemetry>) -> Self {
         Self {
-            sources,
+            sources: ArcSwap::from_pointee(sources),
             known: Mutex::new(Known::default()),
             scanned: AtomicBool::new(false),
             looking: Mutex::default(),
@@ -75,8 +81,8 @@ impl Catalogue {
     }
 
     /// The sources in the order of the configuration.
-    pub fn sources(&self) -> &[Arc<Source>] {
-        &self.sources
+    pub fn sources(&self) -> Arc<Vec<Arc<Source>>> {
+        self.sources.load_full()
     }
 
     /// Every file that is known.
@@ -128,9 +134,9 @@ impl Catalogue {
 
     /// The source that a file at `path` belongs to, and the live path of its log.
     fn owner(&self, path: &Path) -> Option<(Arc<Source>, PathBuf)> {
-        self.sources.iter().find_map(|source| {
+        self.sources.load().iter().find_map(|source| {
             let is_log = |live: &Path| lock(&self.known).has_log(&source.name, live) || live.exists();
-            Some((source.clone(), source.log_of(path, is_log)?))
+            Some((source.clone(), source.settings().log_of(path, is_log)?))
         })
     }
 
@@ -158,12 +164,18 @@ impl Catalogue {
     /// Returns the files that joined or lost their place, so that they can be looked at first.
     pub fn scan(&self, scope: &Scope) -> Vec<Arc<LogFile>> {
         let _looking = lock(&self.looking);
+        self.look(scope, None)
+    }
+
+    /// Does so, while `looking` is held. `before` is what was in force when this is the first look under other sources.
+    fn look(&self, scope: &Scope, before: Option<&Before>) -> Vec<Arc<LogFile>> {
         let is_first = !self.scanned.swap(true, Ordering::AcqRel);
         let mut seen = match scope {
             Scope::All => self.look_at_all(),
             Scope::Paths(paths) => self.look_at_logs_of(paths),
         };
-        for seen in seen.iter_mut().filter(|seen| !is_first && seen.log != seen.path) {
+        let is_watched = |path: &Path| !is_first && before.is_none_or(|before| before.claimed(path));
+        for seen in seen.iter_mut().filter(|seen| seen.log != seen.path && is_watched(&seen.log)) {
             seen.is_news = self.is_news(seen);
         }
         // What an old file holds at this moment is what comes before its successor.
@@ -187,6 +199,12 @@ impl Catalogue {
                 && file.measure().is_ok()
             {
                 file.settle();
+            }
+            if let (Change::Added(file), Some(before)) = (change, before)
+                && file.role() == Role::Live
+                && (before.head(file).is_some() || !before.claimed(&file.log.path))
+            {
+                self.begin_behind(file, before);
             }
         }
         if changes.is_empty() && !matches!(scope, Scope::All) {
@@ -255,7 +273,7 @@ impl Catalogue {
     pub fn measure(&self) {
         let files = self.files();
         self.telemetry.open_files.set(files.iter().filter(|file| file.opened().is_some()).count() as i64);
-        for source in &self.sources {
+        for source in self.sources.load().iter() {
             let count = files.iter().filter(|file| Arc::ptr_eq(&file.log.source, source)).count();
             self.telemetry.files.get_or_create(&SourceLabel { source: source.name.clone() }).set(count as i64);
         }
@@ -264,19 +282,20 @@ impl Catalogue {
     fn look_at_all(&self) -> Vec<Seen> {
         let (mut all, mut taken): (_, Vec<(Arc<Source>, PathBuf)>) = (Expansion::default(), Vec::new());
         let mut dirs_with_logs = BTreeSet::new();
-        for source in &self.sources {
+        for source in self.sources.load().iter() {
+            let settings = source.settings();
             let mut found = Expansion { dirs: std::mem::take(&mut all.dirs), ..Expansion::default() };
-            source.patterns.iter().for_each(|pattern| pattern.expand(&mut found));
+            settings.patterns.iter().for_each(|pattern| pattern.expand(&mut found));
             for (dir, error) in &found.errors {
                 tracing::warn!(source = source.name, dir = %dir.display(), %error, "cannot list a directory");
             }
             all.dirs = std::mem::take(&mut found.dirs);
             for path in found.paths {
-                if !source.excludes(&path) && all.paths.insert(path.clone()) {
+                if !settings.excludes(&path) && all.paths.insert(path.clone()) {
                     taken.push((source.clone(), path));
                 }
             }
-            for dir in taken.iter().filter(|(owner, _)| source.archives && Arc::ptr_eq(owner, source)) {
+            for dir in taken.iter().filter(|(owner, _)| settings.archives && Arc::ptr_eq(owner, source)) {
                 dirs_with_logs.extend(dir.1.parent().map(Path::to_path_buf));
             }
         }
@@ -302,7 +321,8 @@ impl Catalogue {
     fn look_at_logs_of(&self, paths: &HashSet<PathBuf>) -> Vec<Seen> {
         let mut wanted: BTreeSet<PathBuf> = paths.iter().cloned().collect();
         let owned = paths.iter().filter_map(|path| self.owner(path));
-        let logs: BTreeSet<PathBuf> = owned.filter(|(source, _)| source.archives).map(|(_, log)| log).collect();
+        let logs: BTreeSet<PathBuf> =
+            owned.filter(|(source, _)| source.settings().archives).map(|(_, log)| log).collect();
         for dir in logs.iter().filter_map(|log| log.parent()).collect::<BTreeSet<_>>() {
             let of_logs = |path: &PathBuf| self.owner(path).is_some_and(|(_, log)| logs.contains(&log));
             wanted.extend(names_in(dir).into_iter().filter(of_logs));

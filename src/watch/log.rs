@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use arc_swap::ArcSwap;
+
 use super::{
     logfile::LogFile,
     pattern::{self, NameGlob, Pattern},
@@ -16,11 +18,24 @@ use crate::{
     sync::{Mutex, lock},
 };
 
-/// A configured source, compiled.
-#[derive(Clone, Debug)]
+/// A configured source: a name that stays, and what the configuration says of it at the time.
+#[derive(Debug)]
 pub struct Source {
     /// Its name.
     pub name: String,
+    settings: ArcSwap<Numbered>,
+}
+
+/// Settings with a number that no others of the source have.
+#[derive(Debug)]
+struct Numbered {
+    number: u32,
+    settings: Arc<Settings>,
+}
+
+/// What the configuration says of a source, compiled.
+#[derive(Clone, Debug)]
+pub struct Settings {
     /// Which paths are its live logs.
     pub patterns: Vec<Pattern>,
     /// Live paths that are not, although they match.
@@ -34,6 +49,29 @@ pub struct Source {
 }
 
 impl Source {
+    /// A source with these settings.
+    pub fn new(name: String, settings: Settings) -> Self {
+        Self { name, settings: ArcSwap::from_pointee(Numbered { number: 0, settings: Arc::new(settings) }) }
+    }
+
+    /// What the configuration says of it now. Who reads takes it once, so that one piece of work keeps to one of them.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load().settings.clone()
+    }
+
+    /// The number of the settings, by which what was read under others is told apart.
+    pub fn settings_number(&self) -> u32 {
+        self.settings.load().number
+    }
+
+    /// Puts other settings in force, for all that is read from here on.
+    pub(super) fn set_settings(&self, settings: Arc<Settings>) {
+        let number = self.settings_number() + 1;
+        self.settings.store(Arc::new(Numbered { number, settings }));
+    }
+}
+
+impl Settings {
     /// Whether `path` is one of its live logs, if it exists.
     pub fn claims(&self, path: &Path) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(path)) && !self.excludes(path)

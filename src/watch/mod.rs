@@ -13,8 +13,8 @@ pub mod pacer;
 pub mod pattern;
 mod reconcile;
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, Configured};
 pub use interest::{Changes, Interest, Ticket};
-pub use log::{Log, Source};
+pub use log::{Log, Settings, Source};
 pub use logfile::{FileId, LogFile, Published, Role};
 pub use pattern::{Pattern, PatternError};

@@ -189,6 +189,21 @@ impl Known {
         }
     }
 
+    /// Lets go of files that no source has any more, and of their logs; what else lies where no file is, is looked at
+    /// anew.
+    pub fn dismiss(&mut self, files: &[Arc<LogFile>], sources: &[Arc<Source>]) {
+        for file in files {
+            self.files.remove(&file.id);
+            self.by_identity.retain(|_, known| known.id != file.id);
+            self.by_path.retain(|_, known| known.id != file.id);
+        }
+        let left = |log: &Arc<Log>| self.files.values().any(|file| Arc::ptr_eq(&file.log, log));
+        let dismissed = |log: &Arc<Log>| files.iter().any(|file| Arc::ptr_eq(&file.log, log));
+        let has_source = |log: &Log| sources.iter().any(|source| Arc::ptr_eq(source, &log.source));
+        self.logs.retain(|_, log| has_source(log) && (left(log) || !dismissed(log)));
+        self.troubles.clear();
+    }
+
     /// First pass: files whose path now holds something else leave it, before any file arrives anywhere.
     fn leave(&mut self, seen: &[Seen], changes: &mut Vec<Change>) {
         for seen in seen {
@@ -284,12 +299,12 @@ fn place_among(known: &[Arc<LogFile>], path: &Path, stat: &Stat, role: Role) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::cursor::FileKey;
+    use crate::{entry::cursor::FileKey, watch::log::Settings};
 
     fn source() -> Arc<Source> {
         let rules = Arc::default();
-        let source = Source { name: "s".into(), patterns: vec![], exclude: vec![], rules, line_max: 1, archives: true };
-        Arc::new(source)
+        let settings = Settings { patterns: vec![], exclude: vec![], rules, line_max: 1, archives: true };
+        Arc::new(Source::new("s".into(), settings))
     }
 
     fn seen(path: &str, source: &Arc<Source>, thing: Thing) -> Seen {

@@ -8,4 +8,5 @@ mod in_process;
 mod life;
 mod many;
 mod refusals;
+mod reload;
 mod support;

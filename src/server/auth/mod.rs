@@ -21,8 +21,8 @@ mod tokens;
 use std::{
     error::Error,
     fmt,
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use arc_swap::ArcSwap;
@@ -51,10 +51,16 @@ pub struct AuthSettings {
 /// The rules in force.
 #[derive(Debug)]
 pub struct Auth {
-    settings: AuthSettings,
     rules: ArcSwap<Rules>,
-    /// The bytes that `rules` were read from. Held during a reload, so that two of them follow each other.
-    read: Mutex<Option<Vec<u8>>>,
+    /// What `rules` come from. Held during a reload, so that two of them follow each other.
+    origin: Mutex<Origin>,
+}
+
+#[derive(Debug)]
+struct Origin {
+    settings: AuthSettings,
+    /// What the file held when it was last read.
+    bytes: Option<Vec<u8>>,
 }
 
 /// Why the tokens file cannot be used. It never quotes the file: what stands in the wrong place may be a secret.
@@ -81,26 +87,36 @@ impl Auth {
     pub fn load(settings: AuthSettings) -> Result<Self, AuthError> {
         let bytes = read(&settings)?;
         let rules = rules(&settings, bytes.as_deref(), 0)?;
-        Ok(Self { settings, rules: ArcSwap::from_pointee(rules), read: Mutex::new(bytes) })
+        Ok(Self { rules: ArcSwap::from_pointee(rules), origin: Mutex::new(Origin { settings, bytes }) })
     }
 
     /// Reads the tokens file again. On an error the rules stay as they were. After a change every caller that was let
     /// in before is to be asked about again, by [`Auth::still_valid`].
     pub fn reload(&self) -> Result<Reloaded, AuthError> {
-        let mut before = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = read(&self.settings)?;
-        if bytes == *before {
+        let mut origin = self.origin();
+        let bytes = read(&origin.settings)?;
+        if bytes == origin.bytes {
             return Ok(Reloaded::Unchanged);
         }
         let generation = self.rules.load().generation() + 1;
-        self.rules.store(rules(&self.settings, bytes.as_deref(), generation)?.into());
-        *before = bytes;
+        self.rules.store(rules(&origin.settings, bytes.as_deref(), generation)?.into());
+        origin.bytes = bytes;
         Ok(Reloaded::Changed)
     }
 
-    /// The file that is read, for whoever watches it.
-    pub fn path(&self) -> Option<&Path> {
-        self.settings.tokens_file.as_deref()
+    /// Goes on as `other`, which was loaded under other settings. Callers are to be asked about again after that, as
+    /// after a changed file.
+    pub fn become_like(&self, other: Self) -> Result<(), AuthError> {
+        let mut origin = self.origin();
+        let other = other.origin.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.rules.load().generation() + 1;
+        self.rules.store(rules(&other.settings, other.bytes.as_deref(), generation)?.into());
+        *origin = other;
+        Ok(())
+    }
+
+    fn origin(&self) -> MutexGuard<'_, Origin> {
+        self.origin.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether nobody is asked who they are.
@@ -164,6 +180,7 @@ mod tests {
     use std::{
         fs::{self, Permissions},
         os::unix::fs::PermissionsExt as _,
+        path::Path,
         sync::Arc,
     };
 

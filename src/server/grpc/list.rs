@@ -30,7 +30,8 @@ pub fn list(
     allowed: Option<&[String]>,
 ) -> Result<v1::ListSourcesResponse, Status> {
     let selection = Selection::new(&request.sources, &[], allowed).map_err(|error| status::of_selection(&error))?;
-    let names = catalogue.sources().iter().map(|source| source.name.as_str());
+    let configured = catalogue.sources();
+    let names = configured.iter().map(|source| source.name.as_str());
     if let Some(index) = selection.first_unmatched(names) {
         let error = crate::feed::open::OpenError::NoSuchSource(index);
         return Err(status::of_open(&error, &request.sources));
@@ -53,11 +54,11 @@ pub fn list(
     let first_page = after.is_none();
     let mut sources: BTreeMap<String, v1::Source> = BTreeMap::new();
     // Sources without files are told once, on the first page.
-    for source in catalogue.sources().iter().filter(|source| first_page && selection.selects_source(&source.name)) {
+    for source in configured.iter().filter(|source| first_page && selection.selects_source(&source.name)) {
         sources.insert(source.name.clone(), empty_source(source));
     }
     for ((name, _), file) in files {
-        let source = catalogue.sources().iter().find(|source| source.name == name);
+        let source = configured.iter().find(|source| source.name == name);
         let Some(source) = source else { continue };
         sources.entry(name).or_insert_with(|| empty_source(source)).files.push(file);
     }
@@ -79,7 +80,7 @@ fn after_token(token: &str) -> Result<Option<Key>, Status> {
 }
 
 fn empty_source(source: &Arc<Source>) -> v1::Source {
-    let paths = source.patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+    let paths = source.settings().patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
     v1::Source { name: source.name.clone(), paths, files: Vec::new() }
 }
 

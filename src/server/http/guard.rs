@@ -114,7 +114,7 @@ fn check_origin(headers: &HeaderMap, host: &Authority) -> Result<(), Refused> {
 /// Checks a request before anything else, and adds the headers that every answer to a browser has.
 pub async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let native = grpc_web::is_native(request.headers()) && request.version() >= Version::HTTP_2;
-    let mut response = match shared.hosts.check(&request) {
+    let mut response = match shared.hosts.load().check(&request) {
         Ok(()) => next.run(request).await,
         Err(refused) => {
             tracing::info!(path = request.uri().path(), why = refused.message(), "refused a request");

@@ -23,6 +23,8 @@ pub struct Connections {
     refused: AtomicU64,
     accept_failures: AtomicU64,
     ended: [AtomicU64; Ending::COUNT],
+    /// Set: how long a connection may take nothing, instead of what it was at first.
+    stall: Mutex<Option<Duration>>,
 }
 
 /// What a connection is at.
@@ -161,6 +163,16 @@ impl Connections {
     /// because their connection is not being read. False when it is not open.
     pub fn close(&self, id: ConnectionId, reason: CloseReason) -> bool {
         self.lock().get(&id).inspect(|connection| connection.close(reason)).is_some()
+    }
+
+    /// Changes how long a connection may take nothing although there is something to send.
+    pub fn set_stall(&self, stall: Duration) {
+        *self.stall.lock().unwrap_or_else(PoisonError::into_inner) = Some(stall);
+    }
+
+    /// How long that is, where it was changed.
+    pub(super) fn stall(&self) -> Option<Duration> {
+        *self.stall.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells one connection to take no new requests and to end after those under way (GOAWAY on HTTP/2). False when

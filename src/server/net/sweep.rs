@@ -11,10 +11,11 @@ use super::{
 };
 
 /// Closes connections whose peer is gone or has taken nothing for too long, until `done` is cancelled.
-pub(super) async fn sweep(connections: Arc<Connections>, limits: ConnectionLimits, done: CancellationToken) {
+pub(super) async fn sweep(connections: Arc<Connections>, mut limits: ConnectionLimits, done: CancellationToken) {
     let mut ticks = interval(limits.sweep);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while done.run_until_cancelled(ticks.tick()).await.is_some() {
+        limits.stall = connections.stall().unwrap_or(limits.stall);
         for connection in connections.open() {
             connection.note_sweep();
             if let Some(reason) = verdict(&connection, &limits) {

@@ -113,6 +113,8 @@ struct Place {
     role: Role,
     /// Whether it was the log's past when it was found.
     is_archive: bool,
+    /// Whether no source has it any more.
+    is_dismissed: bool,
     /// When it lost its live path.
     displaced: Option<Instant>,
     /// Why events do not tell of its changes, if they don't.
@@ -171,7 +173,14 @@ impl LogFile {
             predecessor,
             compression,
             ordinal: AtomicU64::new(0),
-            place: Mutex::new(Place { path, role: Role::Live, is_archive: false, displaced: None, blind: None }),
+            place: Mutex::new(Place {
+                path,
+                role: Role::Live,
+                is_archive: false,
+                is_dismissed: false,
+                displaced: None,
+                blind: None,
+            }),
             state: Mutex::new(state),
             handle: Mutex::new(None),
             beginnings: Mutex::default(),
@@ -227,6 +236,16 @@ impl LogFile {
     /// Whether it was its log's past already when it was found: nobody waits for it.
     pub fn is_archive(&self) -> bool {
         lock(&self.place).is_archive
+    }
+
+    /// Says that no source has it any more: nothing more of it is sent to those who follow.
+    pub fn dismiss(&self) {
+        lock(&self.place).is_dismissed = true;
+    }
+
+    /// Whether no source has it any more.
+    pub fn is_dismissed(&self) -> bool {
+        lock(&self.place).is_dismissed
     }
 
     /// How long ago it lost its live path.
@@ -323,7 +342,7 @@ impl LogFile {
             },
         };
         let floor = if truncated { Offset::ZERO } else { before.head };
-        let settled = lines::last_settled(reader, &self.log.source.rules, floor, head.at)?;
+        let settled = lines::last_settled(reader, &self.log.source.settings().rules, floor, head.at)?;
         if truncated {
             self.remember(before.generation, known);
         }

@@ -4,12 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use logtap::{
     feed::Feed,
+    limits::STALL_MAX_DEFAULT,
     server::{
         self, Shared,
         auth::{Auth, AuthSettings},
         http::guard::Hosts,
         net::{Address, ConnectionLimits, Connections, Listen, Listeners, Serving},
-        streams::Streams,
+        streams::{StreamLimits, Streams},
     },
     telemetry::Telemetry,
     watch::{
@@ -45,7 +46,7 @@ impl Served {
         let stop = CancellationToken::new();
         let feed = Feed::new(catalogue.clone(), hints.clone(), telemetry.clone(), cache);
         tokio::spawn(Pacer::new(catalogue, hints, telemetry.clone()).run(stop.clone()));
-        let streams = Streams::new(1024, 64, telemetry);
+        let streams = Streams::new(StreamLimits { all: 1024, per_client: 64, stall: STALL_MAX_DEFAULT }, telemetry);
         let open_to_all = Auth::load(AuthSettings::default()).expect("there is nothing to read");
         let (shared, health) = Shared::new(feed.clone(), streams.clone(), Arc::new(open_to_all), Hosts::default());
         let router = server::router(shared, health).expect("the descriptors are some");

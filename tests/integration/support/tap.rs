@@ -10,7 +10,7 @@ use logtap::{
     },
     limits::LINE_BYTES_DEFAULT,
     telemetry::Telemetry,
-    watch::{Catalogue, Pattern, catalogue::Scope, events::Hints, log::Source},
+    watch::{Catalogue, Pattern, Settings, Source, catalogue::Scope, events::Hints},
 };
 
 /// A feed over the files that a glob names.
@@ -32,7 +32,8 @@ pub fn source(glob: &Path) -> Arc<Source> {
     let pattern = Pattern::new(glob.to_str().expect("a path that is text")).expect("a glob");
     let (name, rules) = ("test".to_owned(), Arc::default());
     let (exclude, line_max) = (Vec::new(), LINE_BYTES_DEFAULT);
-    Arc::new(Source { name, patterns: vec![pattern], exclude, rules, line_max, archives: false })
+    let settings = Settings { patterns: vec![pattern], exclude, rules, line_max, archives: false };
+    Arc::new(Source::new(name, settings))
 }
 
 impl Tap {

@@ -9,7 +9,7 @@ mod load;
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
@@ -48,10 +48,14 @@ pub enum ClientCertificates {
 
 /// The TLS configuration in service. New connections take it as it is when they begin; open ones keep theirs.
 pub struct Tls {
-    settings: TlsSettings,
     current: ArcSwap<ServerConfig>,
     /// What `current` was made of. Held during a reload, so that two of them follow each other.
-    files: Mutex<Files>,
+    origin: Mutex<Origin>,
+}
+
+struct Origin {
+    settings: TlsSettings,
+    files: Files,
 }
 
 /// What a reload found.
@@ -65,7 +69,7 @@ pub enum Reloaded {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Tls").field("settings", &self.origin().settings).finish_non_exhaustive()
     }
 }
 
@@ -74,28 +78,40 @@ impl Tls {
     pub fn load(settings: TlsSettings) -> Result<Self, TlsError> {
         let files = Files::read(&settings)?;
         let config = files.check(&settings, SystemTime::now())?;
-        Ok(Self { settings, current: ArcSwap::new(config), files: Mutex::new(files) })
+        Ok(Self { current: ArcSwap::new(config), origin: Mutex::new(Origin { settings, files }) })
     }
 
     /// Reads the files again. On an error what was in service stays so.
     pub fn reload(&self) -> Result<Reloaded, TlsError> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Files::read(&self.settings)?;
-        if now == *files {
+        let mut origin = self.origin();
+        let now = Files::read(&origin.settings)?;
+        if now == origin.files {
             return Ok(Reloaded::Unchanged);
         }
-        self.current.store(now.check(&self.settings, SystemTime::now())?);
-        *files = now;
+        self.current.store(now.check(&origin.settings, SystemTime::now())?);
+        origin.files = now;
         Ok(Reloaded::Changed)
+    }
+
+    /// Goes on as `other`, which was loaded under other settings.
+    pub fn become_like(&self, other: Self) {
+        let mut origin = self.origin();
+        self.current.store(other.current.into_inner());
+        *origin = other.origin.into_inner().unwrap_or_else(PoisonError::into_inner);
+    }
+
+    fn origin(&self) -> MutexGuard<'_, Origin> {
+        self.origin.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The files that are read, for whoever watches them.
     pub fn paths(&self) -> Vec<PathBuf> {
-        let ca = match &self.settings.clients {
+        let settings = self.origin().settings.clone();
+        let ca = match settings.clients {
             ClientCertificates::Ignored => None,
-            ClientCertificates::Optional(path) | ClientCertificates::Required(path) => Some(path.clone()),
+            ClientCertificates::Optional(path) | ClientCertificates::Required(path) => Some(path),
         };
-        [self.settings.certificate.clone(), self.settings.key.clone()].into_iter().chain(ca).collect()
+        [settings.certificate, settings.key].into_iter().chain(ca).collect()
     }
 
     /// Makes the handshake; it has no deadline of its own.
