@@ -264,6 +264,14 @@ pub const FINISHED_AFTER: Duration = Duration::from_secs(5);
 pub const PROVISIONAL_AFTER: Duration = Duration::from_secs(1);
 /// Beginnings that are remembered of a file whose content began anew.
 pub const PAST_BEGINNINGS_MAX: usize = 16;
+/// A file under a name of its own with fewer bytes is no copy: what so few have in common proves nothing.
+pub const COPY_BYTES_MIN: u64 = 64;
+/// Bytes at the end of a file that are compared with the same range of another one that it may be a copy of.
+pub const COPY_END_BYTES: u64 = 4 * KIB as u64;
+/// A file that turned up and may be a copy in the making is taken for what it looks like once it has been quiet so long.
+pub const DECIDED_AFTER: Duration = Duration::from_secs(1);
+/// Files that may be copies in the making are looked at this often.
+pub const DECIDE_EVERY: Duration = Duration::from_millis(100);
 /// Files that are remembered after they have gone, so that one that comes back is not sent again.
 pub const GONE_FILES_MAX: usize = 10_000;
 /// A file that no name leads to is forgotten after this much time: half of a rename may have been seen.

@@ -3,40 +3,14 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{
-    SharedError,
-    event::{Event, FileChange},
-    merge::Order,
-    subscription::Subscription,
-    turn::Step,
-};
+use super::{SharedError, event::Event, subscription::Subscription, turn::Step};
 use crate::{
-    entry::Offset,
     file::CellError,
     telemetry::{GapLabel, GapReason},
 };
 
 impl Subscription {
-    pub(super) fn begin_anew(&mut self, index: usize) {
-        let member = &mut self.members[index];
-        let published = member.file.published();
-        let lost = member.begin_anew(&published);
-        // What it holds now is no history of what it held: it comes when the backlog is done.
-        member.order = Order::NONE;
-        member.ready = true;
-        if member.stop.is_some() {
-            // The answer was to hold what the file held when it was asked for; that is over.
-            member.stop = Some(Offset::ZERO).filter(|_| !self.follow);
-            member.piece_end = None;
-        }
-        let log = member.file.log.clone();
-        self.events.push_back(Event::FileChange(log, FileChange::Truncated));
-        if lost > 0 {
-            self.note_gap(index, GapReason::Truncated, Some(lost));
-        }
-    }
-
-    fn note_gap(&mut self, index: usize, reason: GapReason, bytes: Option<u64>) {
+    pub(super) fn note_gap(&mut self, index: usize, reason: GapReason, bytes: Option<u64>) {
         self.members[index].after_gap = true;
         self.events.push_back(Event::Gap(self.members[index].file.log.clone(), reason, bytes));
         self.progress.gaps.fetch_add(1, Ordering::Relaxed);
@@ -79,8 +53,7 @@ impl Subscription {
             CellError::Io(_, io) => {
                 let path = member.file.path();
                 if io.kind() == std::io::ErrorKind::NotFound {
-                    let lost = member.known.size.since(member.at());
-                    self.note_gap(index, GapReason::Deleted, Some(lost));
+                    return self.lose(index);
                 } else {
                     if member.file.set_trouble(Some(error.to_string())) {
                         tracing::warn!(path = %path.display(), %error, "cannot be read; tried again");

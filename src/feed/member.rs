@@ -1,39 +1,15 @@
 //! One file of a subscription, and how far the subscription is in it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
-use super::{WaitingItem, merge::Order};
+use super::{WaitingItem, event::Event, merge::Order, succession::Search};
 use crate::{
     entry::{
         Offset,
         cursor::{EntryCursor, HeadHash, TailHash},
     },
-    watch::{FileId, LogFile, Published},
+    watch::{FileId, LogFile, Published, Reading},
 };
-
-/// Where a subscription stands in a file, for those who only look.
-#[derive(Debug)]
-pub struct Position {
-    /// The file.
-    pub file: Arc<LogFile>,
-    at: AtomicU64,
-}
-
-impl Position {
-    /// The place up to which bytes were handed on.
-    pub fn at(&self) -> Offset {
-        Offset(self.at.load(Ordering::Relaxed))
-    }
-
-    /// Bytes between the place and the head.
-    pub fn lag(&self) -> u64 {
-        let published = self.file.published();
-        if published.estimated { 0 } else { published.head.since(self.at()) }
-    }
-}
 
 /// Where to start in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,15 +56,18 @@ pub struct Member {
     pub is_lost: bool,
     /// Whether the place lies behind an unterminated record of a finished file.
     pub after_piece: bool,
-    position: Arc<Position>,
+    /// What happened just before what comes next in it.
+    pub announce: Vec<Event>,
+    /// The search for what became of what it held before.
+    pub(super) search: Option<Search>,
+    pub(super) reading: Arc<Reading>,
 }
 
 impl Member {
     /// A file that is read from `start` on.
     pub fn new(file: Arc<LogFile>, start: Start) -> Self {
         let published = file.published();
-        file.add_reader();
-        let position = Arc::new(Position { file: file.clone(), at: AtomicU64::new(start.at.0) });
+        let reading = Reading::new(file.clone(), published.generation, start.at);
         Self {
             file,
             generation: published.generation,
@@ -106,24 +85,26 @@ impl Member {
             before_piece: None,
             is_lost: false,
             after_piece: false,
-            position,
+            announce: Vec::new(),
+            search: None,
+            reading,
         }
     }
 
     /// The place up to which bytes were handed on.
     pub fn at(&self) -> Offset {
-        self.position.at()
+        self.reading.at()
     }
 
     /// Moves on.
     pub fn move_to(&mut self, at: Offset, tail: Option<TailHash>) {
-        self.position.at.store(at.0, Ordering::Relaxed);
+        self.reading.move_to(at);
         self.tail = tail;
     }
 
     /// The place as others see it.
-    pub fn position(&self) -> Arc<Position> {
-        self.position.clone()
+    pub fn reading(&self) -> Arc<Reading> {
+        self.reading.clone()
     }
 
     /// Moves behind an unterminated record that may go on: whoever comes back gets it again, whole.
@@ -169,21 +150,14 @@ impl Member {
         self.piece_end = Some(self.known.size).filter(|size| whole && self.known.head < *size);
     }
 
-    /// Begins anew in a file whose content did. Returns how many known bytes were not read.
-    pub fn begin_anew(&mut self, published: &Published) -> u64 {
-        let lost = self.known.size.since(self.at());
+    /// Begins anew in a file whose content did.
+    pub fn begin_anew(&mut self, published: &Published) {
         self.generation = published.generation;
         self.known = *published;
         self.waiting = None;
         self.cell = Offset::ZERO;
-        (self.before_piece, self.after_piece) = (None, false);
-        self.move_to(Offset::ZERO, None);
-        lost
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        self.file.remove_reader();
+        (self.before_piece, self.after_piece, self.at_edge) = (None, false, false);
+        self.reading.begin(published.generation);
+        self.tail = None;
     }
 }

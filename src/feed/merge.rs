@@ -66,6 +66,16 @@ impl Order {
         Self { ahead: Ahead::Unknown, stop, ..Self::NONE }
     }
 
+    /// The same file's part goes on in another file, up to `stop`.
+    pub fn go_on(&self, stop: Offset) -> Self {
+        Self { key: self.key, ..Self::up_to(stop) }
+    }
+
+    /// Whether the file takes part.
+    pub fn is_part(&self) -> bool {
+        self.stop > Offset::ZERO
+    }
+
     fn key(&self) -> Option<Nanos> {
         match self.ahead {
             Ahead::Entry(key) | Ahead::Piece(key) => Some(key),
@@ -163,7 +173,7 @@ impl Subscription {
 
     /// Looks at the cell at a file's place; moves past it when nothing in it is to go out.
     fn look_ahead_in(&mut self, index: usize, context: &mut Context<'_>, now: Instant) -> Step {
-        if let Some(step) = self.begin_turn(index) {
+        if let Some(step) = self.begin_turn(index, context) {
             return step;
         }
         let stop = self.stop_of(index);
@@ -209,7 +219,7 @@ impl Subscription {
         context: &mut Context<'_>,
         now: Instant,
     ) -> Step {
-        if let Some(step) = self.begin_turn(index) {
+        if let Some(step) = self.begin_turn(index, context) {
             return step;
         }
         let stop = self.stop_of(index);
@@ -302,7 +312,7 @@ impl Subscription {
             return Step::Drained;
         }
         let mut grown = false;
-        for member in self.members.iter_mut().filter(|member| member.order.stop > Offset::ZERO) {
+        for member in self.members.iter_mut().filter(|member| member.order.is_part()) {
             let head = member.file.published().head;
             if head > member.order.stop {
                 grown = true;

@@ -15,6 +15,7 @@ pub mod resume;
 pub mod seek;
 pub mod segment;
 pub mod subscription;
+mod succession;
 pub mod tail;
 mod turn;
 

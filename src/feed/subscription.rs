@@ -16,7 +16,7 @@ use std::{
 use super::{
     Feed, SharedFilter,
     event::{Event, FileChange},
-    member::{Member, Position, Start},
+    member::{Member, Start},
     merge::{Merge, Order},
     open::Request,
     seek::{Close, Closing, Span},
@@ -28,7 +28,7 @@ use crate::{
     entry::{Nanos, cursor::EntryCursor, encode::Shape, stream_cursor::StreamCursor},
     limits::POLL_WORK_MAX,
     sync::{Mutex, lock},
-    watch::{Changes, FileId, Log, LogFile, Ticket},
+    watch::{Changes, FileId, Log, LogFile, Reading, Ticket},
 };
 
 /// What a subscription hands on.
@@ -62,13 +62,13 @@ pub struct Progress {
     pub message_bytes: AtomicU64,
     /// Gaps.
     pub gaps: AtomicU64,
-    positions: Mutex<Vec<Arc<Position>>>,
+    readings: Mutex<Vec<Arc<Reading>>>,
 }
 
 impl Progress {
     /// Bytes between the cursors and the heads.
     pub fn lag(&self) -> u64 {
-        lock(&self.positions).iter().map(|position| position.lag()).sum()
+        lock(&self.readings).iter().map(|reading| reading.lag()).sum()
     }
 }
 
@@ -81,7 +81,7 @@ pub struct Subscription {
     pub(super) follow: bool,
     pub(super) members: Vec<Member>,
     /// Where each file stands in `members`.
-    index: HashMap<FileId, usize>,
+    pub(super) index: HashMap<FileId, usize>,
     /// The member to look at next.
     turn: usize,
     scan: Option<TailScan>,
@@ -162,7 +162,7 @@ impl Subscription {
 
     /// Bytes between the cursors and the heads.
     pub fn lag(&self) -> u64 {
-        self.members.iter().map(|member| member.position().lag()).sum()
+        self.members.iter().map(|member| member.reading().lag()).sum()
     }
 
     /// Whether it is still being searched where to start.
@@ -315,7 +315,8 @@ impl Subscription {
             if self.index.contains_key(&file.id) {
                 continue;
             }
-            let start = Start { at: file.new_from(), ..Start::default() };
+            let (at, tail) = file.new_from();
+            let start = Start { at, tail, ..Start::default() };
             let mut member = Member::new(file.clone(), start);
             let before = file.predecessor.as_ref().and_then(Weak::upgrade);
             member.hold = before.map(|before| (before.id, before.published().head));
@@ -364,9 +365,9 @@ impl Subscription {
         self.progress.message_bytes.fetch_add(segment.message_bytes, Ordering::Relaxed);
     }
 
-    fn members_changed(&mut self) {
+    pub(super) fn members_changed(&mut self) {
         self.index = self.members.iter().enumerate().map(|(index, member)| (member.file.id, index)).collect();
-        *lock(&self.progress.positions) = self.members.iter().map(Member::position).collect();
+        *lock(&self.progress.readings) = self.members.iter().map(Member::reading).collect();
     }
 }
 

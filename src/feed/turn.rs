@@ -30,10 +30,10 @@ pub(super) enum Step {
 
 impl Subscription {
     /// Takes in what became of a file since it was last looked at; what follows from it alone, if anything does.
-    pub(super) fn begin_turn(&mut self, index: usize) -> Option<Step> {
+    pub(super) fn begin_turn(&mut self, index: usize, context: &mut Context<'_>) -> Option<Step> {
         let published = self.members[index].file.published();
         if published.generation != self.members[index].generation {
-            self.begin_anew(index);
+            return Some(self.poll_succession(index, context));
         }
         if self.members[index].file.is_lost() {
             return Some(self.lose(index));
@@ -41,12 +41,15 @@ impl Subscription {
         if self.is_held(index) {
             return Some(Step::Drained);
         }
+        if self.announce(index) {
+            return Some(Step::Moved);
+        }
         self.members[index].known = published;
         None
     }
 
     pub(super) fn advance(&mut self, index: usize, context: &mut Context<'_>, now: Instant) -> Step {
-        if let Some(step) = self.begin_turn(index) {
+        if let Some(step) = self.begin_turn(index, context) {
             return step;
         }
         let member = &mut self.members[index];
@@ -129,7 +132,7 @@ impl Subscription {
     /// The unterminated record at the end, where it belongs to the answer.
     pub(super) fn advance_piece(&mut self, index: usize, context: &Context<'_>, now: Instant) -> Step {
         let member = &mut self.members[index];
-        let ended = member.known.finished && member.known.size > member.at();
+        let ended = member.known.finished && member.known.size > member.at() && !member.file.is_superseded();
         let end = match member.piece_end {
             Some(end) if member.at() < end => end,
             _ if ended && (self.follow || member.stop.is_some_and(|stop| stop > member.at())) => member.known.size,
@@ -167,10 +170,8 @@ impl Subscription {
         let held = before.is_some_and(|before| {
             // Not what was known when it was last looked at: that may have been before its last lines were written.
             let published = before.file.published();
-            !before.is_lost
-                && before.at() < until
-                && published.generation == before.generation
-                && published.head >= until
+            let holds = if published.finished { published.size } else { published.head };
+            !before.is_lost && before.at() < until && published.generation == before.generation && holds >= until
         });
         if !held {
             self.members[index].hold = None;

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use self::reload::Before;
 pub use self::reload::Configured;
 use super::{
-    copies::{self, Likeness},
+    arrivals::{self, Arrival},
     interest::Interest,
     log::Source,
     logfile::{LogFile, Role},
@@ -26,7 +26,7 @@ use super::{
     reconcile::{Change, Known, Seen, Thing, Trouble},
 };
 use crate::{
-    file::{Content, Stat, archive::Kind},
+    file::{Stat, archive::Kind},
     limits::{FORGOTTEN_AFTER, HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE},
     sync::{Mutex, lock},
     telemetry::{SourceLabel, Telemetry},
@@ -83,6 +83,16 @@ impl Catalogue {
     /// The sources in the order of the configuration.
     pub fn sources(&self) -> Arc<Vec<Arc<Source>>> {
         self.sources.load_full()
+    }
+
+    /// Whether anybody waits for files.
+    pub(super) fn is_awaited(&self) -> bool {
+        lock(&self.interests).values().any(|(interest, _)| interest.strong_count() > 0)
+    }
+
+    /// The files, for those of this room who look at several at once.
+    pub(super) fn known(&self) -> &Mutex<Known> {
+        &self.known
     }
 
     /// Every file that is known.
@@ -175,8 +185,8 @@ impl Catalogue {
             Scope::Paths(paths) => self.look_at_logs_of(paths),
         };
         let is_watched = |path: &Path| !is_first && before.is_none_or(|before| before.claimed(path));
-        for seen in seen.iter_mut().filter(|seen| seen.log != seen.path && is_watched(&seen.log)) {
-            seen.is_news = self.is_news(seen);
+        for seen in seen.iter_mut().filter(|seen| is_watched(&seen.log)) {
+            seen.arrival = self.arrival(seen);
         }
         // What an old file holds at this moment is what comes before its successor.
         for seen in &seen {
@@ -193,14 +203,17 @@ impl Catalogue {
         }
         let changes = lock(&self.known).take_in(seen);
         for change in &changes {
-            // Opened before it can vanish, and its end known before its successor is met.
-            if let Change::Added(file) = change
-                && file.role() == Role::Rotated
-                && file.measure().is_ok()
+            let Change::Added(file, arrival) = change else { continue };
+            if let Arrival::Copy(original, generation) = arrival
+                && let Err(error) = arrivals::take_for_copy(file, Some((original, *generation)))
             {
+                tracing::debug!(path = %file.path().display(), %error, "a copy cannot be kept open");
+            }
+            // Opened before it can vanish, and its end known before its successor is met.
+            if file.role() == Role::Rotated && !file.is_undecided() && file.measure().is_ok() {
                 file.settle();
             }
-            if let (Change::Added(file), Some(before)) = (change, before)
+            if let Some(before) = before
                 && file.role() == Role::Live
                 && (before.head(file).is_some() || !before.claimed(&file.log.path))
             {
@@ -213,6 +226,14 @@ impl Catalogue {
         self.refresh_routes();
         self.refresh_interests();
         changes.into_iter().filter_map(|change| self.told(change)).collect()
+    }
+
+    /// Looks whether there are copies of what a file held that were not seen yet. Returns what [`scan`](Self::scan) does,
+    /// and may wait for disks.
+    pub fn look_for_copies(&self, file: &LogFile) -> Vec<Arc<LogFile>> {
+        let mut changed = self.scan(&Scope::Paths(HashSet::from([file.log.path.clone()])));
+        changed.extend(self.decide().0);
+        changed
     }
 
     /// Forgets files that no name leads to and that nobody waits for or reads.
@@ -262,6 +283,7 @@ impl Catalogue {
 
     /// Closes the files that nobody waits for.
     pub fn close_unused(&self) {
+        self.files().iter().for_each(|file| file.release_copies());
         for file in
             self.files().iter().filter(|file| file.opened().is_some() && !file.is_waited_on() && !file.has_readers())
         {
@@ -345,28 +367,7 @@ impl Catalogue {
         let plain = Kind::of_name(&path).filter(|_| log != path).map(|_| path.with_extension(""));
         // As long as the plain sibling is there it may still be in the making, and nobody needs it.
         let thing = if plain.is_some_and(|plain| plain.exists()) { Thing::Nothing } else { thing_at(&path) };
-        Seen { path, source, log, is_news: false, thing }
-    }
-
-    /// Whether a rotated file that was not known holds what nobody has read: it was live for so short that it was not
-    /// seen there.
-    fn is_news(&self, seen: &Seen) -> bool {
-        let Thing::File(stat) = &seen.thing else { return false };
-        let of_log: Vec<_> = lock(&self.known).files().filter(|file| file.log.path == seen.log).cloned().collect();
-        if of_log.iter().any(|file| file.identity == stat.identity) {
-            return false;
-        }
-        let (kind, parking) = (Kind::of_name(&seen.path), lock(&self.known).parking().clone());
-        let opened = fs::File::open(&seen.path).and_then(|file| Content::new(file, &seen.path, kind, &parking));
-        let Ok(content) = opened else { return true };
-        let is_copy = |original: &Arc<LogFile>| match copies::compare(&content, original) {
-            Ok(likeness) => likeness != Likeness::Other,
-            Err(error) => {
-                tracing::warn!(path = %seen.path.display(), %error, "cannot be compared with what is known");
-                false
-            }
-        };
-        !of_log.iter().any(is_copy)
+        Seen { path, source, log, arrival: Arrival::Known, thing }
     }
 
     fn refresh_routes(&self) {
@@ -401,7 +402,7 @@ impl Catalogue {
         })
     }
 
-    fn refresh_interests(&self) {
+    pub(super) fn refresh_interests(&self) {
         let interests: Vec<_> = {
             let interests = lock(&self.interests);
             interests.values().filter_map(|(interest, wanted)| Some((interest.upgrade()?, wanted.clone()))).collect()
@@ -419,12 +420,12 @@ impl Catalogue {
     }
 
     fn wanted_members(&self, wanted: &Wanted) -> Vec<Arc<LogFile>> {
-        lock(&self.known).files().filter(|file| wanted(file)).cloned().collect()
+        lock(&self.known).files().filter(|file| !file.is_undecided() && wanted(file)).cloned().collect()
     }
 
     fn told(&self, change: Change) -> Option<Arc<LogFile>> {
         match change {
-            Change::Added(file) => {
+            Change::Added(file, _) => {
                 tracing::info!(source = file.log.source.name, path = %file.path().display(), "file found");
                 Some(file)
             }

@@ -9,8 +9,8 @@ use std::io;
 use super::logfile::{KnownContent, LogFile};
 use crate::{
     entry::{Offset, cursor::TailHash},
-    file::{ReadAt, lines::KnownHead},
-    limits::CURSOR_TAIL_BYTES,
+    file::{Content, ReadAt, lines::KnownHead},
+    limits::{CONTEXT_BYTES, COPY_END_BYTES, CURSOR_TAIL_BYTES},
 };
 
 /// How a file compares with what another one holds or held.
@@ -20,24 +20,69 @@ pub enum Likeness {
     Other,
     /// It is the same as far as it goes, but goes less far: a copy that is being made, or the same banner.
     Begins,
-    /// It holds all that is known of the other one.
-    Holds,
+    /// It holds all that is known of what the other one held at this generation.
+    Holds(u32),
 }
 
-/// Compares what `reader` reads with all contents that are known of `original`; the most alike one decides.
-///
-/// # Errors
-/// As the reader.
-pub fn compare(reader: &(impl ReadAt + ?Sized), original: &LogFile) -> io::Result<Likeness> {
-    let mut best = Likeness::Other;
-    for known in original.contents() {
-        match likeness(reader, &known, original)? {
-            Likeness::Other => {}
-            Likeness::Begins => best = Likeness::Begins,
-            Likeness::Holds => return Ok(Likeness::Holds),
+/// A file that may be a copy of another one.
+pub struct Suspect<'c> {
+    content: &'c Content,
+    beginning: Vec<u8>,
+}
+
+impl<'c> Suspect<'c> {
+    /// Reads how a file begins.
+    ///
+    /// # Errors
+    /// As the reader.
+    pub fn new(content: &'c Content) -> io::Result<Self> {
+        let mut beginning = vec![0; CONTEXT_BYTES];
+        let got = content.fill_at(&mut beginning, Offset::ZERO)?;
+        beginning.truncate(got);
+        Ok(Self { content, beginning })
+    }
+
+    /// Compares it with all contents that are known of `original`; the most alike one decides.
+    ///
+    /// # Errors
+    /// As the reader.
+    pub fn compare(&self, original: &LogFile) -> io::Result<Likeness> {
+        let mut best = Likeness::Other;
+        for known in original.contents_like(&self.beginning) {
+            match self.likeness(&known, original)? {
+                Likeness::Other => {}
+                Likeness::Begins => best = Likeness::Begins,
+                holds @ Likeness::Holds(_) => return Ok(holds),
+            }
+        }
+        Ok(best)
+    }
+
+    /// How it compares with a content that begins like it.
+    fn likeness(&self, known: &KnownContent, original: &LogFile) -> io::Result<Likeness> {
+        if self.content.archive().is_some() {
+            // Reading on in it would take long, and what is compressed was rotated before.
+            return Ok(Likeness::Holds(known.generation));
+        }
+        if self.beginning.len() < known.beginning.len() {
+            return Ok(Likeness::Begins);
+        }
+        match tail_at(self.content, known.head.at)? {
+            Some(tail) if tail == known.head.tail => Ok(Likeness::Holds(known.generation)),
+            Some(_) => Ok(Likeness::Other),
+            None if original.published().generation == known.generation => self.compare_ends(original),
+            None => Ok(Likeness::Begins),
         }
     }
-    Ok(best)
+
+    /// Compares its last bytes with the same range of the longer file that it may be a copy of.
+    fn compare_ends(&self, original: &LogFile) -> io::Result<Likeness> {
+        let Some(original) = original.opened() else { return Ok(Likeness::Begins) };
+        let (end, ..) = self.content.size_and_mtime()?;
+        let mine = bytes_before(self.content, end, COPY_END_BYTES)?;
+        let its = bytes_before(&*original, end, COPY_END_BYTES)?;
+        Ok(if mine.is_some() && mine == its { Likeness::Begins } else { Likeness::Other })
+    }
 }
 
 /// Whether what `reader` reads begins like a known content and holds the bytes before a place in it.
@@ -51,44 +96,15 @@ pub fn holds(reader: &(impl ReadAt + ?Sized), beginning: &[u8], place: KnownHead
     Ok(begins[..got] == *known && tail_at(reader, place.at)? == Some(place.tail))
 }
 
-fn likeness(reader: &(impl ReadAt + ?Sized), known: &KnownContent, original: &LogFile) -> io::Result<Likeness> {
-    let mut begins = vec![0; known.beginning.len()];
-    let got = reader.fill_at(&mut begins, Offset::ZERO)?;
-    if got == 0 || begins[..got] != known.beginning[..got] {
-        return Ok(Likeness::Other);
-    }
-    if got < known.beginning.len() {
-        return Ok(Likeness::Begins);
-    }
-    match tail_at(reader, known.head.at)? {
-        Some(tail) if tail == known.head.tail => Ok(Likeness::Holds),
-        Some(_) => Ok(Likeness::Other),
-        None if original.published().generation == known.generation => compare_ends(reader, original),
-        None => Ok(Likeness::Begins),
-    }
-}
-
-/// Compares the last bytes of what is shorter with the same range of the file that it may be a copy of.
-fn compare_ends(reader: &(impl ReadAt + ?Sized), original: &LogFile) -> io::Result<Likeness> {
-    let Some(original) = original.opened() else { return Ok(Likeness::Begins) };
-    let end = end_of(reader, original.size_and_mtime()?.0)?;
-    Ok(if tail_at(reader, end)? == tail_at(&*original, end)? { Likeness::Begins } else { Likeness::Other })
-}
-
 /// Hash of the bytes before a place; none when the file is shorter.
 fn tail_at(reader: &(impl ReadAt + ?Sized), at: Offset) -> io::Result<Option<TailHash>> {
-    let mut tail = vec![0; at.0.min(CURSOR_TAIL_BYTES) as usize];
-    let from = Offset(at.0 - tail.len() as u64);
-    let got = reader.fill_at(&mut tail, from)?;
-    Ok((got == tail.len()).then(|| TailHash::of(&tail)))
+    Ok(bytes_before(reader, at, CURSOR_TAIL_BYTES)?.map(|tail| TailHash::of(&tail)))
 }
 
-/// How long it is, which is less than `most`: found by halving, since a reader does not tell.
-fn end_of(reader: &(impl ReadAt + ?Sized), most: Offset) -> io::Result<Offset> {
-    let (mut low, mut high) = (0, most.0);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if reader.fill_at(&mut [0], Offset(middle))? == 1 { low = middle + 1 } else { high = middle }
-    }
-    Ok(Offset(low))
+/// So many bytes before a place, or all when there are fewer; none when the file is shorter.
+fn bytes_before(reader: &(impl ReadAt + ?Sized), at: Offset, len: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut tail = vec![0; at.0.min(len) as usize];
+    let from = Offset(at.0 - tail.len() as u64);
+    let got = reader.fill_at(&mut tail, from)?;
+    Ok((got == tail.len()).then_some(tail))
 }

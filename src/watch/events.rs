@@ -23,7 +23,7 @@ use super::{
     logfile::LogFile,
 };
 use crate::{
-    limits::{BLIND_RESCAN_EVERY, RESCAN_EVERY, RESCAN_PATHS_MAX, RESCAN_PAUSE},
+    limits::{BLIND_RESCAN_EVERY, DECIDE_EVERY, RESCAN_EVERY, RESCAN_PATHS_MAX, RESCAN_PAUSE},
     sync::lock,
     telemetry::{EventLabel, FileEvent, Telemetry},
 };
@@ -44,7 +44,18 @@ pub struct Hints {
 struct Names {
     paths: HashSet<PathBuf>,
     everything: bool,
+    undecided: bool,
     stop: bool,
+}
+
+/// Why waiting ended.
+enum Woken {
+    /// What lies here may be something else now.
+    Names(Scope),
+    /// A file of which it is not known what it holds has changed.
+    Undecided,
+    /// Nothing happened for long enough.
+    Patience,
 }
 
 impl Hints {
@@ -101,20 +112,27 @@ impl Hints {
         self.names_changed.notify_one();
     }
 
+    /// Says that a file may tell by now what it holds.
+    pub fn decide(&self) {
+        lock(&self.names).undecided = true;
+        self.names_changed.notify_one();
+    }
+
     /// Waits for changed names, for at most `patience`; `None` when it is time to stop.
-    fn wait(&self, patience: Duration) -> Option<Option<Scope>> {
+    fn wait(&self, patience: Duration) -> Option<Woken> {
         let names = lock(&self.names);
-        let quiet = |names: &mut Names| !names.stop && !names.everything && names.paths.is_empty();
+        let quiet = |names: &mut Names| !names.stop && !names.everything && names.paths.is_empty() && !names.undecided;
         let waited = self.names_changed.wait_timeout_while(names, patience, quiet);
-        let (mut names, timeout) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (mut names, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
         if names.stop {
             return None;
         }
         let names = std::mem::take(&mut *names);
-        Some(match (names.everything || timeout.timed_out(), names.paths.is_empty()) {
-            (true, _) => Some(Scope::All),
-            (false, false) => Some(Scope::Paths(names.paths)),
-            (false, true) => None,
+        Some(match (names.everything, names.paths.is_empty(), names.undecided) {
+            (true, ..) => Woken::Names(Scope::All),
+            (false, false, _) => Woken::Names(Scope::Paths(names.paths)),
+            (false, true, true) => Woken::Undecided,
+            (false, true, false) => Woken::Patience,
         })
     }
 
@@ -151,8 +169,14 @@ impl Watching {
                 None
             }
         };
-        let mut eyes =
-            Eyes { catalogue, hints: hints.clone(), watcher, watched: BTreeSet::new(), blind: HashMap::new() };
+        let mut eyes = Eyes {
+            catalogue,
+            hints: hints.clone(),
+            watcher,
+            watched: BTreeSet::new(),
+            blind: HashMap::new(),
+            undecided: false,
+        };
         eyes.look(&Scope::All);
         let thread = thread::Builder::new().name("watch".into()).spawn(move || eyes.run())?;
         Ok(Self { hints, thread: Some(thread) })
@@ -177,6 +201,8 @@ struct Eyes {
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
     blind: HashMap<PathBuf, String>,
+    /// Whether there are files of which it is not known what they hold.
+    undecided: bool,
 }
 
 impl Eyes {
@@ -184,8 +210,16 @@ impl Eyes {
         let mut last_full = Instant::now();
         loop {
             let every = if self.catalogue.is_partly_blind() { BLIND_RESCAN_EVERY } else { RESCAN_EVERY };
-            let Some(scope) = self.hints.wait(every.saturating_sub(last_full.elapsed())) else { return };
-            let Some(scope) = scope else { continue };
+            let left = every.saturating_sub(last_full.elapsed());
+            let is_full_due = !self.undecided || left <= DECIDE_EVERY;
+            let patience = if is_full_due { left } else { DECIDE_EVERY };
+            let Some(woken) = self.hints.wait(patience) else { return };
+            self.decide();
+            let scope = match woken {
+                Woken::Patience if is_full_due => Scope::All,
+                Woken::Patience | Woken::Undecided => continue,
+                Woken::Names(scope) => scope,
+            };
             if matches!(scope, Scope::All) {
                 // A directory full of changes must not be listed over and over.
                 if last_full.elapsed() < RESCAN_PAUSE {
@@ -204,7 +238,18 @@ impl Eyes {
             changed.extend(self.catalogue.scan(&Scope::All));
         }
         self.catalogue.prune();
+        self.undecided |= changed.iter().any(|file| file.is_undecided());
         changed.iter().for_each(|file| self.hints.touch(file));
+        *lock(&self.hints.looked) = Instant::now();
+    }
+
+    /// Looks again at the files of which it is not known what they hold.
+    fn decide(&mut self) {
+        if self.undecided {
+            let (decided, others) = self.catalogue.decide();
+            self.undecided = others;
+            decided.iter().for_each(|file| self.hints.touch(file));
+        }
         *lock(&self.hints.looked) = Instant::now();
     }
 
@@ -301,6 +346,9 @@ fn hint(catalogue: &Catalogue, hints: &Hints, event: notify::Result<Event>) {
         let file = catalogue.route(&path);
         if let Some(file) = &file {
             hints.touch(file);
+            if file.is_undecided() {
+                hints.decide();
+            }
         }
         if !names_changed {
             continue;

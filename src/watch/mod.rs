@@ -3,6 +3,7 @@
 //! The only user of `notify`. File events are hints: a lost one costs latency, a doubled one an `fstat`; what is true
 //! is what `stat` and reading say. This room never waits for a subscriber and knows none: it wakes whoever registered.
 
+mod arrivals;
 pub mod catalogue;
 pub mod copies;
 pub mod events;
@@ -11,6 +12,7 @@ pub mod log;
 pub mod logfile;
 pub mod pacer;
 pub mod pattern;
+pub mod reading;
 mod reconcile;
 
 pub use catalogue::{Catalogue, Configured};
@@ -18,3 +20,4 @@ pub use interest::{Changes, Interest, Ticket};
 pub use log::{Log, Settings, Source};
 pub use logfile::{FileId, LogFile, Published, Role};
 pub use pattern::{Pattern, PatternError};
+pub use reading::Reading;

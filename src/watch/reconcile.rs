@@ -7,21 +7,23 @@ use std::{
     collections::{BTreeMap, HashMap},
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use lru::LruCache;
 
 use super::{
+    arrivals::Arrival,
     log::{Log, Source},
     logfile::{FileId, LogFile, Role},
 };
 use crate::{
-    entry::{Nanos, Offset},
+    entry::Nanos,
     file::{
         Identity, Stat,
         archive::{Kind, Parking},
         lineage::{self, Rank},
+        lines::KnownHead,
     },
     limits::GONE_FILES_MAX,
 };
@@ -35,9 +37,8 @@ pub struct Seen {
     pub source: Arc<Source>,
     /// The live path of the log that the file belongs to; another than `path` when it is rotated by its name.
     pub log: PathBuf,
-    /// For a file that is rotated by its name and was not known: whether it holds what others do not, and is therefore
-    /// news to those who follow.
-    pub is_news: bool,
+    /// What the file is, if it was not known.
+    pub arrival: Arrival,
     /// What lies there.
     pub thing: Thing,
 }
@@ -82,8 +83,8 @@ pub struct Trouble {
 /// Something that a reconciliation changed.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// A file joined.
-    Added(Arc<LogFile>),
+    /// A file joined, which is what is said of it.
+    Added(Arc<LogFile>, Arrival),
     /// A file lost its live path to another one, or just lost it.
     Displaced(Arc<LogFile>),
     /// A path turned out not to be readable as a file.
@@ -98,8 +99,8 @@ pub struct Known {
     by_path: HashMap<PathBuf, Arc<LogFile>>,
     logs: HashMap<(String, PathBuf), Arc<Log>>,
     troubles: BTreeMap<PathBuf, Trouble>,
-    /// Files that were forgotten, and how long they were.
-    gone: LruCache<Identity, Offset>,
+    /// Files that were forgotten, and how far they were written.
+    gone: LruCache<Identity, KnownHead>,
     /// Where the decoders of compressed files rest.
     parking: Arc<Parking>,
     next: u64,
@@ -131,6 +132,17 @@ impl Known {
         self.by_path.get(path)
     }
 
+    /// Whether a file is known, wherever it lies.
+    pub fn is_known(&self, identity: &Identity) -> bool {
+        self.by_identity.contains_key(identity)
+    }
+
+    /// The files of a log, the oldest first.
+    pub fn of_log(&self, source: &str, log: &Path) -> Vec<Arc<LogFile>> {
+        let key = (source.to_owned(), log.to_path_buf());
+        self.logs.get(&key).map(|log| log.files()).unwrap_or_default()
+    }
+
     /// Where the decoders of compressed files rest.
     pub fn parking(&self) -> &Arc<Parking> {
         &self.parking
@@ -160,12 +172,7 @@ impl Known {
         for seen in seen {
             match seen.thing {
                 Thing::File(stat) => {
-                    let role = match (seen.log == seen.path, seen.is_news) {
-                        (true, _) => Role::Live,
-                        (false, true) => Role::Rotated,
-                        (false, false) => Role::Archive,
-                    };
-                    self.arrive(seen.path, &seen.source, seen.log, role, &stat, &mut changes);
+                    self.arrive(seen.path, &seen.source, seen.log, &seen.arrival, &stat, &mut changes);
                 }
                 Thing::Trouble(why) => self.trouble(seen.path, &seen.source, why, &mut changes),
                 Thing::Nothing => {
@@ -179,7 +186,7 @@ impl Known {
     /// Lets go of a file that nobody needs any more.
     pub fn forget(&mut self, file: &LogFile) {
         self.files.remove(&file.id);
-        self.gone.put(file.identity, file.published().size);
+        self.gone.put(file.identity, file.line_head());
         if self.by_identity.get(&file.identity).is_some_and(|known| known.id == file.id) {
             self.by_identity.remove(&file.identity);
         }
@@ -223,10 +230,15 @@ impl Known {
         path: PathBuf,
         source: &Arc<Source>,
         log: PathBuf,
-        role: Role,
+        arrival: &Arrival,
         stat: &Stat,
         changes: &mut Vec<Change>,
     ) {
+        let role = match (path == log, arrival) {
+            (true, _) => Role::Live,
+            (false, Arrival::News | Arrival::Undecided) => Role::Rotated,
+            (false, Arrival::Known | Arrival::Copy(..) | Arrival::Continues(_)) => Role::Archive,
+        };
         self.troubles.remove(&path);
         if self.by_path.contains_key(&path) {
             return;
@@ -251,16 +263,24 @@ impl Known {
         let file = Arc::new(file);
         log.insert(&file, |known| place_among(known, &path, stat, role));
         match (self.gone.pop(&stat.identity), role) {
-            (Some(size), Role::Live) => file.known_before(size),
+            (Some(end), Role::Live) => file.known_before(end.at, Some(end.tail)),
             // It came back where the past lies.
             (Some(_), _) => file.moved(None, Role::Archive),
             (None, Role::Live) => {}
             (None, _) => file.moved(None, role),
         }
+        match arrival {
+            Arrival::Undecided => file.undecide(),
+            Arrival::Continues(head) => {
+                file.known_before(head.at, Some(head.tail));
+                file.predecessor.as_ref().and_then(Weak::upgrade).inspect(|before| before.supersede());
+            }
+            Arrival::Known | Arrival::News | Arrival::Copy(..) => {}
+        }
         self.files.insert(file.id, file.clone());
         self.by_identity.insert(stat.identity, file.clone());
         self.by_path.insert(path, file.clone());
-        changes.push(Change::Added(file));
+        changes.push(Change::Added(file, arrival.clone()));
     }
 
     fn trouble(&mut self, path: PathBuf, source: &Arc<Source>, why: String, changes: &mut Vec<Change>) {
@@ -299,7 +319,10 @@ fn place_among(known: &[Arc<LogFile>], path: &Path, stat: &Stat, role: Role) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{entry::cursor::FileKey, watch::log::Settings};
+    use crate::{
+        entry::{Offset, cursor::FileKey},
+        watch::log::Settings,
+    };
 
     fn source() -> Arc<Source> {
         let rules = Arc::default();
@@ -308,7 +331,7 @@ mod tests {
     }
 
     fn seen(path: &str, source: &Arc<Source>, thing: Thing) -> Seen {
-        Seen { path: path.into(), source: source.clone(), log: path.into(), is_news: false, thing }
+        Seen { path: path.into(), source: source.clone(), log: path.into(), arrival: Arrival::Known, thing }
     }
 
     fn file(path: &str, source: &Arc<Source>, ino: u64) -> Seen {
@@ -325,7 +348,7 @@ mod tests {
     fn summary(changes: &[Change]) -> Vec<String> {
         let name = |file: &LogFile| format!("{} {:?} of {}", file.identity.ino, file.role(), file.log.path.display());
         let told = |change: &Change| match change {
-            Change::Added(file) => format!("+ {}", name(file)),
+            Change::Added(file, _) => format!("+ {}", name(file)),
             Change::Displaced(file) => format!("- {}", name(file)),
             Change::Troubled(path, trouble) => format!("! {} {}", path.display(), trouble.why),
         };
@@ -350,9 +373,9 @@ mod tests {
         known.take_in(vec![file("/a", &s, 1), file("/a.1", &s, 2)]);
         // a.1 has become a.2, a is still to become a.1.
         let half = known.take_in(vec![file("/a", &s, 1), nothing("/a.1", &s), file("/a.2", &s, 2)]);
-        assert!(!half.iter().any(|change| matches!(change, Change::Added(_))), "{half:?}");
+        assert!(!half.iter().any(|change| matches!(change, Change::Added(..))), "{half:?}");
         let rest = known.take_in(vec![file("/a", &s, 3), file("/a.1", &s, 1), file("/a.2", &s, 2)]);
-        let added = rest.iter().filter(|change| matches!(change, Change::Added(_))).count();
+        let added = rest.iter().filter(|change| matches!(change, Change::Added(..))).count();
         assert_eq!(added, 1, "{rest:?}");
     }
 
@@ -360,7 +383,7 @@ mod tests {
     fn two_rotations_at_once_are_taken_in_in_their_order() {
         let (mut known, s) = (Known::default(), source());
         known.take_in(vec![file("/a", &s, 1)]);
-        let rotated = |path: &str, ino: u64| Seen { log: "/a".into(), is_news: true, ..file(path, &s, ino) };
+        let rotated = |path: &str, ino: u64| Seen { log: "/a".into(), arrival: Arrival::News, ..file(path, &s, ino) };
         let changes = known.take_in(vec![file("/a", &s, 3), rotated("/a.1", 2), rotated("/a.2", 1)]);
         assert_eq!(summary(&changes), ["- 1 Rotated of /a", "+ 2 Rotated of /a", "+ 3 Live of /a"]);
         let before =

@@ -123,6 +123,6 @@ impl Catalogue {
             // Whole lines only, as for those who come later; where nobody is there to see it, any place will do.
             is_wanted().then(|| file.check_blocking().ok().map(|_| file.published().head)).flatten()
         });
-        file.known_before(head.unwrap_or(file.first_size));
+        file.known_before(head.unwrap_or(file.first_size), None);
     }
 }

@@ -18,8 +18,10 @@ pub struct Content {
     pub generation: u32,
     /// Its first bytes, as far as they were read.
     pub beginning: Arc<[u8]>,
-    /// How far it was written when last looked at.
+    /// How far it was written when last looked at, in whole lines.
     pub head: KnownHead,
+    /// How far it was written when last looked at.
+    pub size: Offset,
 }
 
 /// What is known of a file's content, and of what it held before; the latest few.
@@ -67,10 +69,30 @@ impl LogFile {
 
     /// What is known of its content and of what it held before: a file that holds the same may be a copy of it.
     pub fn contents(&self) -> Vec<Content> {
-        let head = lock(&self.state).line_head;
+        let (head, size) = {
+            let state = lock(&self.state);
+            (state.line_head, state.published.size)
+        };
         let known = lock(&self.beginnings);
-        let now = Content { generation: known.generation, beginning: known.beginning.clone(), head };
+        let now = Content { generation: known.generation, beginning: known.beginning.clone(), head, size };
         known.past.iter().cloned().chain([now]).filter(|content| !content.beginning.is_empty()).collect()
+    }
+
+    /// Those that agree with how another file begins, as far as both go.
+    pub fn contents_like(&self, beginning: &[u8]) -> Vec<Content> {
+        let agrees = |known: &[u8]| {
+            let common = known.len().min(beginning.len());
+            common > 0 && known[..common] == beginning[..common]
+        };
+        let any = {
+            let known = lock(&self.beginnings);
+            agrees(&known.beginning) || known.past.iter().any(|content| agrees(&content.beginning))
+        };
+        if any {
+            self.contents().into_iter().filter(|content| agrees(&content.beginning)).collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// What is known of the content that it had at `generation`.
@@ -79,14 +101,14 @@ impl LogFile {
     }
 
     /// Remembers what is known of the content of `generation`, which another took the place of.
-    pub(super) fn remember(&self, generation: u32, head: KnownHead) {
+    pub(super) fn remember(&self, generation: u32, head: KnownHead, size: Offset) {
         let mut known = lock(&self.beginnings);
         if known.generation != generation || known.beginning.is_empty() {
             return;
         }
         let beginning = std::mem::take(&mut known.beginning);
         known.generation = generation + 1;
-        known.past.push_back(Content { generation, beginning, head });
+        known.past.push_back(Content { generation, beginning, head, size });
         let surplus = known.past.len().saturating_sub(PAST_BEGINNINGS_MAX);
         known.past.drain(..surplus);
     }

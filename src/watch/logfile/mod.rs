@@ -1,6 +1,7 @@
 //! One physical file of a log: who it is, how far it is written, and who waits for more.
 
 mod archive;
+mod arrival;
 mod beginning;
 
 use std::{
@@ -11,16 +12,19 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use self::beginning::Beginnings;
 pub use self::beginning::Content as KnownContent;
-use super::{interest::Interest, log::Log};
+use self::{
+    arrival::{Kept, Undecided},
+    beginning::Beginnings,
+};
+use super::{interest::Interest, log::Log, reading::Reading};
 use crate::{
-    entry::{Nanos, Offset},
+    entry::{Nanos, Offset, cursor::TailHash},
     file::{
         Blocking, Content, Identity, ReadAt, Stat,
         archive::{Kind, Parking},
@@ -102,7 +106,9 @@ pub struct LogFile {
     interests: Mutex<Vec<Weak<Interest>>>,
     format: Mutex<FormatSeen>,
     /// Subscriptions that have it among their files.
-    readers: AtomicUsize,
+    readings: Mutex<Vec<Weak<Reading>>>,
+    /// Copies of what it held that somebody has still to read.
+    copies: Mutex<Vec<Kept>>,
     dirty: AtomicBool,
 }
 
@@ -119,6 +125,8 @@ struct Place {
     displaced: Option<Instant>,
     /// Why events do not tell of its changes, if they don't.
     blind: Option<String>,
+    /// Set while its content does not tell yet whether it is a copy.
+    undecided: Option<Undecided>,
 }
 
 /// What formats were recognised in the records that were looked at for it.
@@ -127,6 +135,14 @@ struct FormatSeen {
     records: u64,
     recognised: u64,
     name: Option<&'static str>,
+}
+
+/// A place up to which nothing is news.
+#[derive(Clone, Copy, Debug)]
+struct Retired {
+    at: Offset,
+    /// Hash of the bytes before it, where known.
+    tail: Option<TailHash>,
 }
 
 #[derive(Debug, Default)]
@@ -140,12 +156,14 @@ struct State {
     disk_size: Offset,
     /// No newline lies between the head and here.
     scanned: Offset,
-    /// Its size when it was taken from those who wait, since nothing more was expected.
-    retired: Option<Offset>,
+    /// Where it ended when it was taken from those who wait, since nothing more was expected.
+    retired: Option<Retired>,
     /// Whether it was written again after that.
     revived: bool,
     /// Whether it was deleted and let go of before everybody had read it.
     lost: bool,
+    /// Whether another file took its place that holds all that it holds.
+    superseded: bool,
     /// When the last change was seen, for the delivery histogram.
     changed_at: Option<Instant>,
     /// The last error on it.
@@ -180,13 +198,15 @@ impl LogFile {
                 is_dismissed: false,
                 displaced: None,
                 blind: None,
+                undecided: None,
             }),
             state: Mutex::new(state),
             handle: Mutex::new(None),
             beginnings: Mutex::default(),
             interests: Mutex::new(Vec::new()),
             format: Mutex::default(),
-            readers: AtomicUsize::new(0),
+            readings: Mutex::default(),
+            copies: Mutex::default(),
             dirty: AtomicBool::new(false),
         }
     }
@@ -344,7 +364,7 @@ impl LogFile {
         let floor = if truncated { Offset::ZERO } else { before.head };
         let settled = lines::last_settled(reader, &self.log.source.settings().rules, floor, head.at)?;
         if truncated {
-            self.remember(before.generation, known);
+            self.remember(before.generation, known, before.size);
         }
         // What a copy of it is known by, should it be truncated before anybody reads it.
         let told = Published { generation: before.generation + u32::from(truncated), head: settled, ..before };
@@ -407,11 +427,11 @@ impl LogFile {
         if state.published.generation != generation {
             return false;
         }
-        let head = state.line_head;
+        let (head, size) = (state.line_head, state.published.size);
         state.published = Published { generation: generation + 1, ..Published::default() };
         (state.scanned, state.line_head) = (Offset::ZERO, KnownHead::default());
         drop(state);
-        self.remember(generation, head);
+        self.remember(generation, head, size);
         true
     }
 
@@ -423,16 +443,31 @@ impl LogFile {
         news
     }
 
-    /// Says that it was known before, and read up to `size`.
-    pub fn known_before(&self, size: Offset) {
+    /// Says that what it holds up to a place is known: it is new only from there on.
+    pub fn known_before(&self, at: Offset, tail: Option<TailHash>) {
         let mut state = lock(&self.state);
-        (state.retired, state.revived) = (Some(size), true);
+        (state.retired, state.revived) = (Some(Retired { at, tail }), true);
+    }
+
+    /// How far it is written, in whole lines.
+    pub fn line_head(&self) -> KnownHead {
+        lock(&self.state).line_head
+    }
+
+    /// Says that another file took its place and holds all that it holds, also what has no newline yet.
+    pub fn supersede(&self) {
+        lock(&self.state).superseded = true;
+    }
+
+    /// Whether the unterminated record at its end is another file's by now.
+    pub fn is_superseded(&self) -> bool {
+        lock(&self.state).superseded
     }
 
     /// Takes it from those who wait: nothing more is expected.
     pub fn retire(&self) {
         let mut state = lock(&self.state);
-        state.retired = Some(state.published.size);
+        state.retired = Some(Retired { at: state.published.size, tail: None });
         state.revived = false;
     }
 
@@ -448,8 +483,8 @@ impl LogFile {
     }
 
     /// Where those begin for whom it is new: behind what was there when it was taken from all who waited.
-    pub fn new_from(&self) -> Offset {
-        lock(&self.state).retired.unwrap_or_default()
+    pub fn new_from(&self) -> (Offset, Option<TailHash>) {
+        lock(&self.state).retired.map_or((Offset::ZERO, None), |retired| (retired.at, retired.tail))
     }
 
     /// Says that it was deleted and let go of: what was not read of it is lost.
@@ -477,19 +512,24 @@ impl LogFile {
         (seen.name, parts as u32)
     }
 
-    /// Counts a subscription that has it among its files.
-    pub fn add_reader(&self) {
-        self.readers.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a subscription less.
-    pub fn remove_reader(&self) {
-        self.readers.fetch_sub(1, Ordering::Relaxed);
+    /// Adds a subscription that has it among its files, for as long as that lives.
+    pub(super) fn add_reading(&self, reading: &Arc<Reading>) {
+        let mut readings = lock(&self.readings);
+        if readings.len() == readings.capacity() {
+            readings.retain(|known| known.strong_count() > 0);
+        }
+        readings.push(Arc::downgrade(reading));
     }
 
     /// Whether a subscription has it among its files.
     pub fn has_readers(&self) -> bool {
-        self.readers.load(Ordering::Relaxed) > 0
+        lock(&self.readings).iter().any(|reading| reading.strong_count() > 0)
+    }
+
+    /// Whether a subscription has still to read bytes before `until` of the content of `generation`.
+    pub fn is_anybody_behind(&self, generation: u32, until: Offset) -> bool {
+        let readings: Vec<_> = lock(&self.readings).iter().filter_map(Weak::upgrade).collect();
+        readings.iter().any(|reading| reading.is_behind(generation, until))
     }
 
     /// Marks it as changed; `true` when it was not marked yet and has to be queued.

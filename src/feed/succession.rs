@@ -1,0 +1,194 @@
+//! Where a subscription goes on when the content of a file began anew before it had read all of it: in the copies that
+//! were made of what the file held, then in the file itself.
+//!
+//! Copies are known by content, so it does not matter how they are named or whether they have been compressed since.
+//! Looking for them reads files, on a thread that may wait.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::task::JoinHandle;
+
+use super::{
+    Feed,
+    event::{Event, FileChange},
+    member::{Member, Start},
+    merge::Order,
+    resume,
+    subscription::Subscription,
+    turn::Step,
+};
+use crate::{
+    entry::{Offset, cursor::TailHash},
+    file::lines::KnownHead,
+    telemetry::GapReason,
+    watch::{LogFile, copies, logfile::KnownContent},
+};
+
+/// What became of one content of a file.
+pub(super) enum Stretch {
+    /// A file holds it; reading goes on there.
+    Copy(Arc<LogFile>, Start),
+    /// Nobody holds what had not been read of it; how many bytes, where that is known.
+    Missing(Option<u64>),
+}
+
+/// A search for what became of the contents that a file held before the present one.
+pub(super) type Search = JoinHandle<Vec<Stretch>>;
+
+/// A place in a content of a file.
+#[derive(Clone, Copy)]
+struct Place {
+    generation: u32,
+    at: Offset,
+    tail: Option<TailHash>,
+}
+
+impl Subscription {
+    /// Finds out what follows the content that a member was reading, and takes it in.
+    pub(super) fn poll_succession(&mut self, index: usize, context: &mut Context<'_>) -> Step {
+        let member = &mut self.members[index];
+        let search = member.search.get_or_insert_with(|| {
+            let (file, feed) = (member.file.clone(), self.feed.clone());
+            let place = Place { generation: member.generation, at: member.reading.at(), tail: member.tail };
+            tokio::task::spawn_blocking(move || find(&feed, &file, place))
+        });
+        let Poll::Ready(found) = std::pin::Pin::new(search).poll(context) else { return Step::Waiting };
+        member.search = None;
+        let unknown = |_| vec![Stretch::Missing(None)];
+        self.follow_on(index, found.unwrap_or_else(unknown));
+        Step::Moved
+    }
+
+    /// Reads the copies that were found, one after the other, and then what the file holds now.
+    fn follow_on(&mut self, index: usize, stretches: Vec<Stretch>) {
+        let (mut hold, mut gap) = (None, None);
+        let member = &self.members[index];
+        let (mut stop, order) = (member.stop, member.order);
+        let (mut after_gap, log) = (member.after_gap, member.file.log.clone());
+        for stretch in stretches {
+            let (copy, start) = match stretch {
+                Stretch::Missing(bytes) => {
+                    gap = Some(bytes);
+                    continue;
+                }
+                Stretch::Copy(copy, start) => (copy, start),
+            };
+            let published = copy.published();
+            let end = if published.finished { published.size } else { published.head };
+            if !self.index.contains_key(&copy.id) {
+                let mut next = Member::new(copy.clone(), start);
+                next.hold = hold;
+                next.stop = stop;
+                next.after_gap = after_gap;
+                if order.is_part() && gap.is_none() {
+                    next.order = order.go_on(published.head);
+                }
+                next.announce.extend(gap.take().map(|bytes| Event::Gap(log.clone(), GapReason::Truncated, bytes)));
+                self.members.push(next);
+            }
+            (hold, after_gap) = (Some((copy.id, end)), false);
+            // How much was asked for of the files that came later is not known any more.
+            stop = stop.map(|_| Offset(u64::MAX));
+        }
+        let (follow, member) = (self.follow, &mut self.members[index]);
+        let published = member.file.published();
+        member.begin_anew(&published);
+        member.order = Order::NONE;
+        member.ready = true;
+        if member.stop.is_some() {
+            // The answer was to hold what the file held when it was asked for; that is over.
+            member.stop = Some(Offset::ZERO).filter(|_| !follow);
+            member.piece_end = None;
+        }
+        (member.hold, member.after_gap) = (hold, after_gap);
+        member.announce.push(Event::FileChange(log.clone(), FileChange::Truncated));
+        member.announce.extend(gap.map(|bytes| Event::Gap(log, GapReason::Truncated, bytes)));
+        self.members_changed();
+    }
+
+    /// Says what happened just before what a member goes on with; whether there was anything.
+    pub(super) fn announce(&mut self, index: usize) -> bool {
+        let announced = std::mem::take(&mut self.members[index].announce);
+        let any = !announced.is_empty();
+        for event in announced {
+            match event {
+                Event::Gap(_, reason, bytes) => self.note_gap(index, reason, bytes),
+                event => self.events.push_back(event),
+            }
+        }
+        any
+    }
+}
+
+/// Finds what became of the contents of `file` from `place` on, up to the present one.
+fn find(feed: &Feed, file: &Arc<LogFile>, place: Place) -> Vec<Stretch> {
+    // A copy is whole before what it was made of is truncated, but need not have been seen yet.
+    feed.catalogue.look_for_copies(file).iter().for_each(|file| feed.hints.touch(file));
+    let mut stretches = Vec::new();
+    let mut used: Vec<Arc<LogFile>> = vec![file.clone()];
+    for generation in place.generation..file.published().generation {
+        let place = match generation == place.generation {
+            true => place,
+            false => Place { generation, at: Offset::ZERO, tail: None },
+        };
+        let known = file.content(generation);
+        let written = known.as_ref().map_or(Offset::ZERO, |known| known.size);
+        match copy_of(file, known.as_ref(), place, &used) {
+            Some(copy) => {
+                let end = copy.published().size;
+                used.push(copy.clone());
+                if end > place.at {
+                    let start = Start { at: place.at, tail: resume::known_tail(&copy, place.at), after_gap: false };
+                    stretches.push(Stretch::Copy(copy, start));
+                }
+                if end < written {
+                    stretches.push(Stretch::Missing(None));
+                }
+            }
+            None if written > place.at => stretches.push(Stretch::Missing(Some(written.since(place.at)))),
+            None => {}
+        }
+    }
+    stretches
+}
+
+/// The file that holds a content of `file`, and goes on behind a place in it.
+fn copy_of(
+    file: &Arc<LogFile>,
+    known: Option<&KnownContent>,
+    place: Place,
+    used: &[Arc<LogFile>],
+) -> Option<Arc<LogFile>> {
+    let beginning = known.map(|known| known.beginning.clone()).unwrap_or_default();
+    let by = match (place.tail, known) {
+        (Some(tail), _) if place.at > Offset::ZERO => KnownHead { at: place.at, tail },
+        (_, Some(known)) if known.head.at > Offset::ZERO => known.head,
+        // Nothing of it is known, so nothing of it can be known again.
+        _ => return None,
+    };
+    let is_new = |copy: &Arc<LogFile>| !used.iter().any(|used| Arc::ptr_eq(used, copy));
+    let holds = |copy: &Arc<LogFile>| {
+        let content = copy.open().ok()?;
+        if !copies::holds(&*content, &beginning, by).ok()? {
+            return None;
+        }
+        copy.measure().ok()?;
+        copy.settle();
+        if copy.is_archive() {
+            copy.set_finished(true);
+        }
+        Some(copy.clone())
+    };
+    let kept = file.copies(place.generation);
+    if let Some(copy) = kept.iter().filter(|copy| is_new(copy)).find_map(holds) {
+        return Some(copy);
+    }
+    let kin: Vec<_> = file.log.files().into_iter().filter(is_new).collect();
+    // What is compressed takes long to look into; most often its plain sibling is still there.
+    let (compressed, plain): (Vec<_>, Vec<_>) = kin.into_iter().partition(|kin| kin.is_compressed());
+    let longest = plain.iter().filter_map(holds).max_by_key(|copy| copy.published().size);
+    longest.or_else(|| compressed.iter().rev().find_map(holds))
+}

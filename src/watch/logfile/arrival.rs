@@ -1,0 +1,74 @@
+//! What is not known yet of a file that turned up, and what is kept of its copies.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::LogFile;
+use crate::{entry::Offset, sync::lock, watch::Reading};
+
+/// A file that turned up while its content does not tell yet whether it is a copy of what another file holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Undecided {
+    size: Offset,
+    since: Instant,
+}
+
+/// A copy of a content that somebody has still to read.
+#[derive(Debug)]
+pub(super) struct Kept {
+    generation: u32,
+    /// Keeps the copy open, as a subscription would.
+    reading: Arc<Reading>,
+}
+
+impl LogFile {
+    /// Whether it is still to be found out what it holds. Nobody reads it before that.
+    pub fn is_undecided(&self) -> bool {
+        lock(&self.place).undecided.is_some()
+    }
+
+    /// Says that it is still to be found out what it holds.
+    pub(in crate::watch) fn undecide(&self) {
+        lock(&self.place).undecided = Some(Undecided { size: Offset::ZERO, since: Instant::now() });
+    }
+
+    /// Says that it is known what it holds.
+    pub(in crate::watch) fn decide(&self) {
+        lock(&self.place).undecided = None;
+    }
+
+    /// For how long it has had this size; nothing when it has just changed.
+    pub(in crate::watch) fn undecided_for(&self, size: Offset) -> Duration {
+        let mut place = lock(&self.place);
+        let Some(undecided) = &mut place.undecided else { return Duration::MAX };
+        if undecided.size != size {
+            *undecided = Undecided { size, since: Instant::now() };
+        }
+        undecided.since.elapsed()
+    }
+
+    /// Keeps a copy of what it held at `generation` open while somebody may have to go on in it.
+    pub(in crate::watch) fn keep_copy(&self, generation: u32, copy: &Arc<Self>) {
+        let mut copies = lock(&self.copies);
+        if self.has_readers() && !copies.iter().any(|kept| Arc::ptr_eq(&kept.reading.file, copy)) {
+            let reading = Reading::new(copy.clone(), copy.published().generation, Offset::ZERO);
+            copies.push(Kept { generation, reading });
+        }
+    }
+
+    /// The copies that are kept of what it held at `generation`.
+    pub fn copies(&self, generation: u32) -> Vec<Arc<Self>> {
+        let copies = lock(&self.copies);
+        copies.iter().filter(|kept| kept.generation == generation).map(|kept| kept.reading.file.clone()).collect()
+    }
+
+    /// Lets go of copies of which nobody has anything to read any more.
+    pub(in crate::watch) fn release_copies(&self) {
+        let size = |copy: &Self| copy.opened().and_then(|content| content.size_and_mtime().ok()).map(|(size, ..)| size);
+        let is_needed =
+            |kept: &Kept| size(&kept.reading.file).is_some_and(|size| self.is_anybody_behind(kept.generation, size));
+        lock(&self.copies).retain(is_needed);
+    }
+}
