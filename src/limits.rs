@@ -284,6 +284,9 @@ pub const HELD_AGE_MAX: Duration = Duration::from_secs(600);
 pub const HELD_FREE_SHARE: u64 = 20;
 /// A displaced file that has been quiet for so long is taken from those who wait.
 pub const RETIRED_AFTER: Duration = Duration::from_secs(600);
+/// A deleted file that everybody has read, and that has been quiet for so long, is let go of: whoever still has it open
+/// has had time to open its successor.
+pub const RELEASED_AFTER: Duration = Duration::from_secs(10);
 /// Bytes of deleted files kept open for subscribers that lag.
 pub const HELD_BYTES_MAX: u64 = 1 << 30;
 

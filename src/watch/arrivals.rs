@@ -3,7 +3,7 @@
 //! A copy is not sent: everybody had its bytes. Whether a file is one only its content tells, and while it is being
 //! written, only after a while; until then nobody gets to see it. Reads files, on the watcher's thread.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use super::{
     catalogue::Catalogue,
@@ -12,9 +12,9 @@ use super::{
     reconcile::{Known, Seen, Thing},
 };
 use crate::{
-    entry::Offset,
+    entry::{Nanos, Offset},
     file::{Content, Stat, archive::Kind, lines::KnownHead},
-    limits::{COPY_BYTES_MIN, DECIDED_AFTER},
+    limits::{COPY_BYTES_MIN, DECIDED_AFTER, RETIRED_AFTER},
     sync::lock,
 };
 
@@ -23,6 +23,8 @@ use crate::{
 pub enum Arrival {
     /// It was there before anybody looked, or it is known.
     Known,
+    /// It was rotated just before anybody looked, and may be written to yet.
+    Recent,
     /// It holds what nobody has seen.
     News,
     /// Its content does not tell yet.
@@ -38,6 +40,16 @@ enum Compared {
     Other,
     Begins,
     Holds(Arc<LogFile>, u32),
+}
+
+impl Arrival {
+    /// What a file is that was there at the first look, which is now.
+    pub(super) fn first(seen: &Seen, now: Nanos) -> Self {
+        let Thing::File(stat) = &seen.thing else { return Self::Known };
+        let age = Duration::from_nanos(now.0.saturating_sub(stat.mtime.0).try_into().unwrap_or(0));
+        let is_plain_past = seen.path != seen.log && Kind::of_name(&seen.path).is_none();
+        if is_plain_past && age < RETIRED_AFTER { Self::Recent } else { Self::Known }
+    }
 }
 
 impl Catalogue {

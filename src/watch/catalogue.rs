@@ -184,6 +184,10 @@ impl Catalogue {
             Scope::All => self.look_at_all(),
             Scope::Paths(paths) => self.look_at_logs_of(paths),
         };
+        let now = super::now();
+        for seen in seen.iter_mut().filter(|_| is_first) {
+            seen.arrival = Arrival::first(seen, now);
+        }
         let is_watched = |path: &Path| !is_first && before.is_none_or(|before| before.claimed(path));
         for seen in seen.iter_mut().filter(|seen| is_watched(&seen.log)) {
             seen.arrival = self.arrival(seen);

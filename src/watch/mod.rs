@@ -21,3 +21,9 @@ pub use log::{Log, Settings, Source};
 pub use logfile::{FileId, LogFile, Published, Role};
 pub use pattern::{Pattern, PatternError};
 pub use reading::Reading;
+
+/// The clock that stamps files, in nanoseconds since the epoch.
+fn now() -> crate::entry::Nanos {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    crate::entry::Nanos(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX))
+}

@@ -8,7 +8,7 @@ use std::{
     collections::{BinaryHeap, HashMap, HashSet, VecDeque},
     io,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use tokio::{task::JoinSet, time::sleep_until};
@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     limits::{
-        BLOCKING_CHECKS_MAX, FINISHED_AFTER, POLL_EVERY, PROVISIONAL_AFTER, RECHECK_EVERY, RETIRED_AFTER, WAKE_INTERVAL,
+        BLOCKING_CHECKS_MAX, FINISHED_AFTER, POLL_EVERY, PROVISIONAL_AFTER, RECHECK_EVERY, RELEASED_AFTER,
+        RETIRED_AFTER, WAKE_INTERVAL,
     },
     telemetry::{SourceLabel, Telemetry},
 };
@@ -246,7 +247,8 @@ impl Pacer {
                 if quiet.is_some_and(|quiet| quiet >= FINISHED_AFTER) && file.set_finished(true) {
                     file.wake();
                 }
-                if quiet.is_none_or(|quiet| quiet >= RETIRED_AFTER) {
+                let patience = if is_read_and_gone(file) { RELEASED_AFTER } else { RETIRED_AFTER };
+                if quiet.is_none_or(|quiet| quiet >= patience) {
                     file.retire();
                 }
             }
@@ -265,6 +267,13 @@ fn quiet_at_its_end(file: &LogFile) -> Option<Duration> {
     if size != file.published().size && !file.is_compressed() {
         return Some(Duration::ZERO);
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Some(now.saturating_sub(Duration::from_nanos(mtime.0.max(0) as u64)).min(file.displaced_for()))
+    let age = Duration::from_nanos(super::now().0.saturating_sub(mtime.0).try_into().unwrap_or(0));
+    Some(age.min(file.displaced_for()))
+}
+
+/// Whether no name leads to a file any more, and nobody has anything to read in it.
+fn is_read_and_gone(file: &LogFile) -> bool {
+    let published = file.published();
+    let end = if file.is_superseded() { published.head } else { published.size };
+    file.role() == Role::Gone && !file.is_anybody_behind(published.generation, end)
 }

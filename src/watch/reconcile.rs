@@ -236,7 +236,7 @@ impl Known {
     ) {
         let role = match (path == log, arrival) {
             (true, _) => Role::Live,
-            (false, Arrival::News | Arrival::Undecided) => Role::Rotated,
+            (false, Arrival::News | Arrival::Recent | Arrival::Undecided) => Role::Rotated,
             (false, Arrival::Known | Arrival::Copy(..) | Arrival::Continues(_)) => Role::Archive,
         };
         self.troubles.remove(&path);
@@ -275,7 +275,7 @@ impl Known {
                 file.known_before(head.at, Some(head.tail));
                 file.predecessor.as_ref().and_then(Weak::upgrade).inspect(|before| before.supersede());
             }
-            Arrival::Known | Arrival::News | Arrival::Copy(..) => {}
+            Arrival::Known | Arrival::Recent | Arrival::News | Arrival::Copy(..) => {}
         }
         self.files.insert(file.id, file.clone());
         self.by_identity.insert(stat.identity, file.clone());
