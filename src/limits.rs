@@ -355,10 +355,18 @@ pub const CURSOR_FILE_EVERY: Duration = Duration::from_secs(1);
 pub const CLIENT_FILE_BYTES_MAX: u64 = 64 * MIB as u64;
 /// Hosts of one `logtap tail`.
 pub const CLIENT_HOSTS_MAX: usize = 1024;
+/// HTTP/2 window of a client that is to feel that it is slow, in bytes: the protocol's own.
+pub const CLIENT_WINDOW_BYTES_LEAST: u32 = 64 * KIB as u32;
+/// Lines that `logtap verify` writes at once, when it has fallen behind its rate.
+pub const VERIFY_BURST_LINES_MAX: u64 = 4096;
+/// Bytes by which some lines of `logtap verify` are longer than others: more than a cell has.
+pub const VERIFY_PADDING_BYTES_MAX: usize = 80 * KIB;
 /// How long the last words of an interrupted client may take before it ends without them.
 pub const CLIENT_FAREWELL_MAX: Duration = Duration::from_secs(2);
 
+const _: () = assert!(CLIENT_WINDOW_BYTES_LEAST <= CLIENT_WINDOW_BYTES_MIN);
 const _: () = assert!(CLIENT_WINDOW_BYTES_MIN <= CLIENT_WINDOW_BYTES_MAX);
+const _: () = assert!(VERIFY_PADDING_BYTES_MAX < LINE_BYTES_DEFAULT);
 const _: () = assert!(CLIENT_BULK_BATCH_BYTES as usize <= BATCH_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX + 2 * STREAM_CURSOR_BYTES_MAX < CLIENT_BATCH_BYTES_MAX);
 const _: () = assert!(ARCHIVE_HISTORY_BYTES >= 32 * KIB + GRID_BYTES as usize);

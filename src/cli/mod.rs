@@ -9,6 +9,7 @@ mod man;
 mod serve;
 mod sources;
 mod tail;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ enum Command {
     Serve(serve::Arguments),
     Tail(Box<tail::TailArgs>),
     Sources(sources::SourcesArgs),
+    Verify(Box<verify::VerifyArgs>),
     Check(check::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => return serve::run(arguments),
         Command::Tail(arguments) => return tail::run(*arguments),
         Command::Sources(arguments) => return sources::run(&arguments),
+        Command::Verify(arguments) => return verify::run(&arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
         Command::Man(arguments) => man::run(&arguments, Arguments::command()),

@@ -68,7 +68,8 @@ fn complain(why: &str, exit: Exit) -> Exit {
     exit
 }
 
-fn exit_of(error: &ListError) -> Exit {
+/// What it means for the exit status that the sources are not known.
+pub(super) fn exit_of(error: &ListError) -> Exit {
     match error {
         _ if error.is_silence() => Exit::NoAnswer,
         ListError::Refused(status) => match status.code() {

@@ -21,8 +21,11 @@ mod time;
 use std::{path::PathBuf, process::ExitCode};
 
 pub use escape::text as escape_text;
-pub use exit::Exit;
+pub use exit::{Exit, Refusal};
+pub use hosts::{Environment, resolve as resolve_hosts};
 pub use notes::amount;
+pub use signals::watch_signals;
+pub use standing::{explain, refused};
 
 /// What the long help and the manual page end with.
 const EXAMPLES: &str = "\

@@ -123,14 +123,20 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     error.to_string()
 }
 
-/// Connects to `target`, of which `hosts` are read at the same time.
+/// The HTTP/2 window of a host when so many are read at the same time, in bytes.
+pub fn window(hosts: usize) -> u32 {
+    let window = u32::try_from(hosts).map_or(0, |hosts| CLIENT_WINDOWS_BYTES / hosts.max(1));
+    window.clamp(CLIENT_WINDOW_BYTES_MIN, CLIENT_WINDOW_BYTES_MAX)
+}
+
+/// Connects to `target`, and lets it send `window` bytes ahead.
 ///
 /// # Errors
 /// The error of the last route.
-pub async fn connect(target: &Target, hosts: usize) -> Result<Link, ConnectError> {
+pub async fn connect(target: &Target, window: u32) -> Result<Link, ConnectError> {
     let mut result = Err(ConnectError::TimedOut);
     for route in &target.routes {
-        result = connect_by(route, &target.credentials, hosts).await;
+        result = connect_by(route, &target.credentials, window).await;
         match &result {
             Ok(_) => break,
             Err(error) if error.may_pass() => {}
@@ -141,9 +147,7 @@ pub async fn connect(target: &Target, hosts: usize) -> Result<Link, ConnectError
 }
 
 /// Connects by `route`.
-async fn connect_by(route: &Route, credentials: &Credentials, hosts: usize) -> Result<Link, ConnectError> {
-    let window = u32::try_from(hosts).map_or(0, |hosts| CLIENT_WINDOWS_BYTES / hosts.max(1));
-    let window = window.clamp(CLIENT_WINDOW_BYTES_MIN, CLIENT_WINDOW_BYTES_MAX);
+async fn connect_by(route: &Route, credentials: &Credentials, window: u32) -> Result<Link, ConnectError> {
     let endpoint = Endpoint::from(origin(route)?)
         .user_agent(concat!("logtap/", env!("CARGO_PKG_VERSION")))
         .map_err(ConnectError::Unreachable)?

@@ -14,7 +14,7 @@ use tonic::{Code, Request, Status, Streaming, client::Grpc, codec::CompressionEn
 use tonic_types::StatusExt as _;
 
 use super::{
-    connect::{ConnectError, Link, connect, innermost},
+    connect::{ConnectError, Link, connect, innermost, window},
     decode::BatchCodec,
     position::Position,
     tally::{Counter, Stated, Tally},
@@ -35,6 +35,8 @@ pub struct Ask {
     pub reconnect: bool,
     /// Whether checksums are computed, to be held against what the host states.
     pub verify: bool,
+    /// HTTP/2 window of each host, in bytes; one that fits the number of hosts when `None`.
+    pub window: Option<u32>,
 }
 
 /// What a host has to say.
@@ -258,7 +260,7 @@ impl Host {
 
     /// Opens the stream, up to the headers of the answer.
     async fn open(&self) -> Result<(Streaming<Batch>, Selection), Outcome> {
-        let link = match connect(&self.target, self.hosts).await {
+        let link = match connect(&self.target, self.ask.window.unwrap_or_else(|| window(self.hosts))).await {
             Ok(link) => link,
             Err(error) if error.may_pass() || matches!(self.standing, Standing::Seen) => {
                 return Err(Outcome::Broken(error.to_string(), None));

@@ -5,7 +5,7 @@ use std::fmt;
 use tonic::{Code, Request, Status};
 
 use super::{
-    connect::{ConnectError, connect},
+    connect::{ConnectError, connect, window},
     target::Target,
 };
 use crate::{
@@ -52,7 +52,7 @@ impl std::error::Error for ListError {}
 /// # Errors
 /// The host gives no answer within [`ANSWER_MAX`], or another one.
 pub async fn list_sources(target: &Target, names: &[String]) -> Result<Vec<Source>, ListError> {
-    let link = connect(target, 1).await.map_err(|error| match error.is_objection() {
+    let link = connect(target, window(1)).await.map_err(|error| match error.is_objection() {
         true => ListError::Forbidden(error.to_string()),
         false => ListError::Connect(error),
     })?;

@@ -49,7 +49,7 @@ fn begin(args: TailArgs) -> Result<Exit, Refusal> {
     let cursor_file = args.cursor_file.as_deref().map(open_cursor_file).transpose()?;
     let resumes = cursor_file.as_ref().is_some_and(CursorFile::was_found);
     let request = ask::request(&args, &Circumstances { hosts: targets.len(), resumes, now: ZonedDateTime::now() })?;
-    let ask = Ask { request, reconnect: !args.no_reconnect, verify: args.stats };
+    let ask = Ask { request, reconnect: !args.no_reconnect, verify: args.stats, window: None };
     let output = Output::new().map_err(failed)?;
     let closed = output.watch().map_err(failed)?;
     let asked_to_end = watch_signals().map_err(failed)?;
