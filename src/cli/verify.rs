@@ -29,7 +29,7 @@ Examples:
                                             /var/log/verify/*.log
 
 A line is lost when it never came and no gap was announced for it. What rotation deletes before a slow client has read
-it is missing, and has to be announced.";
+it is missing, and has to be announced; of a file that was created and deleted while nobody looked, all lines are unseen.";
 
 /// Tries an installation: writes, rotates, reads back, and counts what was lost or repeated.
 ///

@@ -395,7 +395,7 @@ class Chaos:
         each = ["--fast", "1", "--slow", "1", "--killed", "1"]
         over = f"https://{self.link.here}:{self.link.port}"
         runs = [
-            self.verify("near", socket_name, more=["--rate", str(rate), "--keep", "40", *each]),
+            self.verify("near", socket_name, more=["--rate", str(rate), "--keep", "40", "--rotate", "rename,copytruncate,compress", *each]),
             self.verify("far", over, self.link.prefix(), ["--rate", str(max(rate // 10, 50)), "--ca", str(self.place.root / "ca.pem"), *each]),
         ]
         if self.place.has_tiny:

@@ -78,7 +78,7 @@ fn with_a_daemon_of_its_own_every_line_comes_once() {
     let told = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
     let result: Value = serde_json::from_slice(&stdout).expect("JSON");
     assert_eq!((status.code(), &result["exact"], &result["lines"]), (Some(0), &true.into(), &8000.into()), "{told}");
-    assert_eq!(sum(&result, "received") + sum(&result, "missing"), 6 * 8000, "{told}");
+    assert_eq!(sum(&result, "received") + sum(&result, "missing") + sum(&result, "unseen"), 6 * 8000, "{told}");
     assert!(result["rotations"][0][1].as_u64() > Some(0), "{told}");
     for client in result["clients"].as_array().expect("clients") {
         let is_killed = client["name"].as_str().expect("a name").starts_with("killed");
@@ -116,7 +116,7 @@ fn a_daemon_that_does_wrong_is_caught() {
         let arguments = ["-t", "500ms", "--fast", "1", "--slow", "0", "--killed", "0", "-o", "json"];
         let (status, result, told) = verify(&[&arguments[..], &[&host, "-d", &directory, "--patience", "2s"]].concat());
         assert_eq!((status, &result["exact"]), (Some(i32::from(!exact)), &exact.into()), "{fault:?}: {told}");
-        for other in ["lost", "repeated", "disordered", "damaged", "missing"] {
+        for other in ["lost", "unseen", "repeated", "disordered", "damaged", "missing"] {
             // What is damaged never came as what it was.
             let expected = other == count || (fault == Fault::Damage && other == "lost");
             assert_eq!(sum(&result, other), u64::from(expected), "{fault:?}, {other}: {told}");

@@ -19,6 +19,8 @@ pub struct Counts {
     pub received: u64,
     /// Lines that never came, and that no gap was announced for.
     pub lost: u64,
+    /// Lines of files of which none came before they were deleted: nobody may have seen those files.
+    pub unseen: u64,
     /// Lines that came once more.
     pub repeated: u64,
     /// Lines that came after a later one of their log.
@@ -100,14 +102,23 @@ impl Judge {
         self.logs.iter().zip(written).all(|(log, written)| log.next >= *written)
     }
 
-    /// What came, when so many lines of each log were written and no more is to be expected.
-    pub fn counts(&self, written: &[u64]) -> Counts {
+    /// What came, when so many lines of each log were written and no more is to be expected. `deleted` has the numbers of
+    /// the lines in each file that was deleted, by log.
+    pub fn counts(&self, written: &[u64], deleted: &[Vec<Range<u64>>]) -> Counts {
         let mut counts = self.counts;
-        for (log, written) in self.logs.iter().zip(written) {
+        for (number, (log, written)) in self.logs.iter().zip(written).enumerate() {
             let rest = (log.next < *written).then(|| Hole { numbers: log.next..*written, announced: log.gap });
-            for hole in log.holes.iter().chain(&rest) {
-                let lines = hole.numbers.end - hole.numbers.start;
-                *(if hole.announced { &mut counts.missing } else { &mut counts.lost }) += lines;
+            for Hole { numbers, announced } in log.holes.iter().chain(&rest) {
+                let lines = numbers.end - numbers.start;
+                if *announced {
+                    counts.missing += lines;
+                    continue;
+                }
+                let files = deleted.get(number).into_iter().flatten();
+                let whole = files.filter(|file| numbers.start <= file.start && file.end <= numbers.end);
+                let unseen: u64 = whole.map(|file| file.end - file.start).sum();
+                counts.unseen += unseen;
+                counts.lost += lines - unseen;
             }
         }
         counts
@@ -121,7 +132,7 @@ impl Judge {
     /// Lines that are lost, unless they come late, repeated, out of order or damaged so far.
     pub fn wrong_so_far(&self) -> u64 {
         let written: Vec<u64> = self.logs.iter().map(|log| log.next).collect();
-        let counts = self.counts(&written);
+        let counts = self.counts(&written, &[]);
         counts.lost + counts.repeated + counts.disordered + counts.damaged
     }
 
@@ -162,7 +173,7 @@ mod tests {
                 Err(_) => judge.gap(Some(0)),
             }
         }
-        judge.counts(&[10])
+        judge.counts(&[10], &[])
     }
 
     #[test]
@@ -199,6 +210,22 @@ mod tests {
     }
 
     #[test]
+    fn a_deleted_file_of_which_nothing_came_may_not_have_been_seen() {
+        let mut judge = Judge::new(1);
+        for number in [0, 1, 7, 9] {
+            judge.line(Line { log: 0, number, at: 0 }, 0);
+        }
+        let counted = |deleted: &[Range<u64>]| {
+            let counts = judge.counts(&[10], &[deleted.to_vec()]);
+            (counts.lost, counts.unseen)
+        };
+        assert_eq!(counted(&[]), (6, 0));
+        assert_eq!(counted(&[2..5, 5..7]), (1, 5));
+        // Of these something came, so somebody had seen them.
+        assert_eq!(counted(&[1..5, 5..8, 9..10]), (6, 0));
+    }
+
+    #[test]
     fn what_is_no_line_of_its_log_is_damage() {
         let mut judge = Judge::new(2);
         let mut line = Vec::new();
@@ -208,7 +235,7 @@ mod tests {
         judge.entry(None, &line, 0);
         judge.entry(Some(1), &line[1..], 0);
         judge.entry(Some(1), &line, 9);
-        assert_eq!(judge.counts(&[0, 1]), Counts { received: 1, damaged: 3, ..Counts::default() });
+        assert_eq!(judge.counts(&[0, 1], &[]), Counts { received: 1, damaged: 3, ..Counts::default() });
         assert_eq!(judge.latency().greatest(), 9);
         assert!(judge.has_seen(&[0, 1]) && !judge.has_seen(&[1, 1]));
     }

@@ -53,6 +53,8 @@ pub struct Client {
     pub received: u64,
     /// Lines that never came, unannounced.
     pub lost: u64,
+    /// Lines of files that were deleted before anything came of them.
+    pub unseen: u64,
     /// Lines that came again.
     pub repeated: u64,
     /// Lines that came after a later one of their log.
@@ -90,8 +92,8 @@ pub struct Latency {
 
 impl Client {
     /// What `judge` says of a client.
-    pub fn new(name: &str, judge: &Judge, written: &[u64], resumes: u64, broke: Option<String>) -> Self {
-        let Counts { received, lost, repeated, disordered, damaged, gaps, missing } = judge.counts(written);
+    pub fn new(name: &str, judge: &Judge, counts: Counts, resumes: u64, broke: Option<String>) -> Self {
+        let Counts { received, lost, unseen, repeated, disordered, damaged, gaps, missing } = counts;
         let latency = judge.latency();
         let latency_ms = Latency {
             p50: milliseconds(latency.quantile(0.5)),
@@ -104,6 +106,7 @@ impl Client {
             name: name.to_owned(),
             received,
             lost,
+            unseen,
             repeated,
             disordered,
             damaged,
@@ -126,10 +129,11 @@ fn milliseconds(nanoseconds: u64) -> f64 {
 }
 
 /// The columns of the table.
-const HEADINGS: [&str; 13] = [
+const HEADINGS: [&str; 14] = [
     "CLIENT",
     "RECEIVED",
     "LOST",
+    "UNSEEN",
     "REPEATED",
     "DISORDERED",
     "DAMAGED",
@@ -186,10 +190,12 @@ impl Report {
     }
 
     fn verdict(&self) -> &'static str {
-        let missing = self.clients.iter().any(|client| client.missing > 0);
+        let missing = self.clients.iter().any(|client| client.missing + client.unseen > 0);
         match (self.exact, missing) {
             (true, false) => "exact: every line came to every client, once and in order\n",
-            (true, true) => "exact: every line came once and in order, or was announced to be missing\n",
+            (true, true) => {
+                "exact: every line came once and in order, or was announced to be missing, or deleted unseen\n"
+            }
             (false, _) => "NOT exact\n",
         }
     }
@@ -212,6 +218,7 @@ fn row(client: &Client) -> [String; HEADINGS.len()] {
         client.name.clone(),
         grouped(client.received),
         grouped(client.lost),
+        grouped(client.unseen),
         grouped(client.repeated),
         grouped(client.disordered),
         grouped(client.damaged),
@@ -249,9 +256,9 @@ mod tests {
     use super::*;
 
     fn report(judge: &Judge, written: &[u64]) -> Report {
-        let clients = vec![Client::new("fast-1", judge, written, 2, None)];
+        let clients = vec![Client::new("fast-1", judge, judge.counts(written, &[]), 2, None)];
         Report {
-            exact: judge.counts(written).is_exact(),
+            exact: judge.counts(written, &[]).is_exact(),
             seed: 7,
             seconds: 1.0,
             lines: written.iter().sum(),
@@ -275,8 +282,8 @@ mod tests {
         let table = report(&Judge::new(1), &[0]).table();
         let expected = "\
 wrote 0 lines, 12,345 bytes, into 1 log in 1.0 s; 1 rename; seed 7
-CLIENT  RECEIVED  LOST  REPEATED  DISORDERED  DAMAGED  GAPS  MISSING  RESUMES  P50 ms  P99 ms  P99.9 ms  MAX ms
-fast-1         0     0         0           0        0     0        0        2   0.000   0.000     0.000   0.000
+CLIENT  RECEIVED  LOST  UNSEEN  REPEATED  DISORDERED  DAMAGED  GAPS  MISSING  RESUMES  P50 ms  P99 ms  P99.9 ms  MAX ms
+fast-1         0     0       0         0           0        0     0        0        2   0.000   0.000     0.000   0.000
 exact: every line came to every client, once and in order
 ";
         assert_eq!(table, expected);
@@ -284,7 +291,7 @@ exact: every line came to every client, once and in order
         assert!(table.contains("\nfast-1         0     5 ") && table.ends_with("\nNOT exact\n"), "{table}");
         let mut told = Judge::new(1);
         told.gap(Some(0));
-        assert!(report(&told, &[5]).table().ends_with(", or was announced to be missing\n"));
+        assert!(report(&told, &[5]).table().ends_with(", or was announced to be missing, or deleted unseen\n"));
     }
 
     #[test]

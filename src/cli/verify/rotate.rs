@@ -1,8 +1,10 @@
 //! A log that is written and rotated, as programs and logrotate do it.
 
 use std::{
+    collections::VecDeque,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write},
+    ops::Range,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -51,6 +53,12 @@ pub struct Written {
     file: File,
     /// Rotated files to keep.
     keep: u32,
+    /// The number of the first line of the file.
+    first: u64,
+    /// The numbers of the lines in each rotated file, the latest first.
+    rotated: VecDeque<Range<u64>>,
+    /// The numbers of the lines in each file that was deleted.
+    deleted: Vec<Range<u64>>,
 }
 
 impl Written {
@@ -60,7 +68,7 @@ impl Written {
     /// It is there already, or cannot be created.
     pub fn create(path: PathBuf, keep: u32) -> io::Result<Self> {
         let file = open(&path)?;
-        Ok(Self { path, file, keep })
+        Ok(Self { path, file, keep, first: 0, rotated: VecDeque::new(), deleted: Vec::new() })
     }
 
     /// Appends all of `bytes`. On a full disk the oldest rotated file goes, until there is room.
@@ -79,34 +87,38 @@ impl Written {
         Ok(())
     }
 
-    /// Rotates. False when the disk was too full to keep what was to be kept; the log goes on all the same.
+    /// Rotates before the line of that number. False when the disk was too full to keep what was to be kept; the log
+    /// goes on all the same.
     ///
     /// # Errors
     /// The log cannot go on.
-    pub fn rotate(&mut self, rotation: Rotation, by_zstd: bool) -> io::Result<bool> {
+    pub fn rotate(&mut self, rotation: Rotation, by_zstd: bool, next: u64) -> io::Result<bool> {
         match rotation {
             Rotation::Delete => {
                 fs::remove_file(&self.path)?;
+                self.deleted.push(self.first..next);
+                self.first = next;
                 self.begin_anew()?;
                 Ok(true)
             }
             Rotation::Rename => {
-                self.set_aside()?;
+                self.set_aside(next)?;
                 Ok(true)
             }
             Rotation::Copytruncate => {
                 self.cascade()?;
-                let copy = self.rotated(1, "");
+                let copy = self.rotated_path(1, "");
                 let copied = unless_full(fs::copy(&self.path, &copy).map(drop), &copy)?;
                 if copied {
                     self.file.set_len(0)?;
+                    self.begin_numbers_anew(next);
                 }
                 Ok(copied)
             }
             Rotation::Compress => {
-                self.set_aside()?;
-                let plain = self.rotated(1, "");
-                let packed = self.rotated(1, if by_zstd { ".zst" } else { ".gz" });
+                self.set_aside(next)?;
+                let plain = self.rotated_path(1, "");
+                let packed = self.rotated_path(1, if by_zstd { ".zst" } else { ".gz" });
                 let bytes = fs::read(&plain)?;
                 let modified = fs::metadata(&plain)?.modified()?;
                 let done =
@@ -121,10 +133,21 @@ impl Written {
         }
     }
 
-    fn set_aside(&mut self) -> io::Result<()> {
+    /// The numbers of the lines in each file that was deleted so far.
+    pub fn deleted(&self) -> &[Range<u64>] {
+        &self.deleted
+    }
+
+    fn set_aside(&mut self, next: u64) -> io::Result<()> {
         self.cascade()?;
-        fs::rename(&self.path, self.rotated(1, ""))?;
+        fs::rename(&self.path, self.rotated_path(1, ""))?;
+        self.begin_numbers_anew(next);
         self.begin_anew()
+    }
+
+    fn begin_numbers_anew(&mut self, next: u64) {
+        self.rotated.push_front(self.first..next);
+        self.first = next;
     }
 
     fn begin_anew(&mut self) -> io::Result<()> {
@@ -133,13 +156,13 @@ impl Written {
     }
 
     /// Moves every rotated file one number on; the last one goes.
-    fn cascade(&self) -> io::Result<()> {
+    fn cascade(&mut self) -> io::Result<()> {
         for number in (1..=self.keep).rev() {
             for suffix in SUFFIXES {
-                let from = self.rotated(number, suffix);
+                let from = self.rotated_path(number, suffix);
                 let moved = match number == self.keep {
-                    true => fs::remove_file(from),
-                    false => fs::rename(from, self.rotated(number + 1, suffix)),
+                    true => fs::remove_file(from).map(|()| self.deleted.extend(self.rotated.pop_back())),
+                    false => fs::rename(from, self.rotated_path(number + 1, suffix)),
                 };
                 if let Err(error) = moved
                     && error.kind() != ErrorKind::NotFound
@@ -166,15 +189,16 @@ impl Written {
         }
     }
 
-    fn remove_oldest(&self) {
+    fn remove_oldest(&mut self) {
         for number in (1..=self.keep).rev() {
-            if SUFFIXES.iter().any(|suffix| fs::remove_file(self.rotated(number, suffix)).is_ok()) {
+            if SUFFIXES.iter().any(|suffix| fs::remove_file(self.rotated_path(number, suffix)).is_ok()) {
+                self.deleted.extend(self.rotated.pop_back());
                 return;
             }
         }
     }
 
-    fn rotated(&self, number: u32, suffix: &str) -> PathBuf {
+    fn rotated_path(&self, number: u32, suffix: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}{suffix}"));
         PathBuf::from(name)
@@ -264,7 +288,7 @@ mod tests {
         for (number, (rotation, by_zstd, name)) in rotations.into_iter().enumerate() {
             let text = format!("{number}\n").into_bytes();
             log.append(&text).expect("written");
-            assert!(log.rotate(rotation, by_zstd).expect("rotated"));
+            assert!(log.rotate(rotation, by_zstd, number as u64 + 1).expect("rotated"));
             if rotation != Rotation::Delete {
                 expected = expected
                     .into_iter()
@@ -282,6 +306,8 @@ mod tests {
             all.insert("a.log".to_owned(), Vec::new());
             assert_eq!(content(directory.path()), all, "after {rotation:?}");
         }
+        // The one that was deleted, and the one for which there was no number left.
+        assert_eq!(log.deleted(), [4..5, 0..1]);
     }
 
     #[test]

@@ -288,15 +288,18 @@ impl<'a> Run<'a> {
 
     fn report(&self, writers: &Writers, seconds: f64) -> Report {
         let tally = &writers.tally;
-        let written = tally.lines();
+        let (written, deleted) = (tally.lines(), tally.deleted());
         let client = |client: &Arc<Subscriber>| {
-            Client::new(&client.name, &client.judge(), &written, client.resumes.load(Relaxed), client.trouble())
+            let judge = client.judge();
+            let counts = judge.counts(&written, &deleted);
+            Client::new(&client.name, &judge, counts, client.resumes.load(Relaxed), client.trouble())
         };
         let mut failures: Vec<String> = tally.failure().into_iter().collect();
         for client in &self.clients {
             failures.extend(client.failure().map(|(_, why)| format!("{}: {why}", client.name)));
         }
-        let exact = failures.is_empty() && self.clients.iter().all(|client| client.judge().counts(&written).is_exact());
+        let exact = failures.is_empty()
+            && self.clients.iter().all(|client| client.judge().counts(&written, &deleted).is_exact());
         if !exact && let Some(daemon) = &self.daemon {
             failures.extend(daemon.last_words().into_iter().map(|line| format!("the daemon said: {line}")));
         }

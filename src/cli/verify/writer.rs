@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::Range,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -77,6 +78,8 @@ pub struct Tally {
     rotations: [AtomicU64; Rotation::ALL.len()],
     /// Rotations for which the disk was too full.
     pub skipped: AtomicU64,
+    /// The numbers of the lines in each deleted file, by log.
+    deleted: Vec<Mutex<Vec<Range<u64>>>>,
     /// Whether writing is to end before its time.
     stop: AtomicBool,
     /// What went wrong.
@@ -92,6 +95,11 @@ impl Tally {
     /// Rotations by kind, in the order of [`Rotation::ALL`].
     pub fn rotations(&self) -> [u64; Rotation::ALL.len()] {
         self.rotations.each_ref().map(|count| count.load(Relaxed))
+    }
+
+    /// The numbers of the lines in each deleted file, by log.
+    pub fn deleted(&self) -> Vec<Vec<Range<u64>>> {
+        self.deleted.iter().map(|log| log.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
     }
 
     fn fail(&self, why: String) {
@@ -119,7 +127,8 @@ impl Writers {
     /// A thread cannot be started.
     pub fn start(plan: &Arc<Plan>, logs: Vec<Written>) -> io::Result<Self> {
         let lines = logs.iter().map(|_| AtomicU64::new(0)).collect();
-        let tally = Arc::new(Tally { lines, ..Tally::default() });
+        let deleted = logs.iter().map(|_| Mutex::default()).collect();
+        let tally = Arc::new(Tally { lines, deleted, ..Tally::default() });
         let mut threads = Vec::with_capacity(logs.len());
         for (log, file) in logs.into_iter().enumerate() {
             let mut writer = Writer {
@@ -132,7 +141,11 @@ impl Writers {
                 began: Instant::now(),
             };
             let run = move || {
-                if let Err(error) = writer.run() {
+                let ended = writer.run();
+                let mut deleted = writer.tally.deleted[log].lock().unwrap_or_else(PoisonError::into_inner);
+                *deleted = writer.file.deleted().to_vec();
+                drop(deleted);
+                if let Err(error) = ended {
                     let path = writer.plan.path(u32::try_from(log).unwrap_or(u32::MAX));
                     writer.tally.fail(format!("{}: {error}", path.display()));
                 }
@@ -207,7 +220,7 @@ impl Writer {
 
     fn rotate(&mut self) -> io::Result<()> {
         let rotation = self.plan.rotations[self.random.usize(..self.plan.rotations.len())];
-        let done = self.file.rotate(rotation, self.random.bool())?;
+        let done = self.file.rotate(rotation, self.random.bool(), self.written)?;
         let at = Rotation::ALL.iter().position(|other| *other == rotation).unwrap_or(0);
         let count = if done { &self.tally.rotations[at] } else { &self.tally.skipped };
         count.fetch_add(1, Relaxed);
