@@ -1,8 +1,10 @@
-//! What it costs to find severity and time in a line, by format, beside counting the same lines.
+//! What it costs to find severity and time in a line, by format, beside counting, splitting and encoding the same lines.
 //!
-//! `cargo bench --bench parse [-- WORD]` prints a table of nanoseconds per line, of the formats whose name has the word. `count` is a bare `memchr` over the same bytes in
-//! the same run; compare ratios, since machines differ. `fields` hands every field to a sink. Of several rounds the
-//! fastest counts. The data are made up here, in memory.
+//! `cargo bench --bench parse [-- WORD]` prints a table of nanoseconds per line, of the formats whose name has the word.
+//! Of each round `count` is a bare `memchr` over the same bytes, `encode` splits them into lines and makes an entry of
+//! each, as a stream would send it, and `parse` finds severity and time of the lines. `parse/encode` is to stay below 1;
+//! compare ratios, since machines differ. `fields` hands every field to a sink. Of several rounds the fastest counts.
+//! The data are made up here, in memory.
 
 use std::{
     hint::black_box,
@@ -10,7 +12,11 @@ use std::{
 };
 
 use logtap::{
-    entry::Nanos,
+    entry::{
+        Nanos, Severity,
+        encode::{self, EntryView, FilePart, Shape},
+    },
+    limits::{CURSOR_BYTES, SEGMENT_BYTES},
     parse::{self, Context, Rules, RulesSpec},
 };
 
@@ -208,7 +214,10 @@ fn fastest(mut work: impl FnMut()) -> Duration {
 fn main() {
     let rules =
         Rules::new(&RulesSpec { timezone: "Europe/Berlin".into(), ..RulesSpec::default() }).expect("good rules");
-    println!("{:20} {:>8} {:>8} {:>8} {:>8} {:>8}", "ns per line", "bytes", "count", "parse", "fields", "known %");
+    println!(
+        "{:20} {:>8} {:>8} {:>8} {:>8} {:>12} {:>8} {:>8}",
+        "ns per line", "bytes", "count", "encode", "parse", "parse/encode", "fields", "known %"
+    );
     let word = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     for (name, writer) in formats().into_iter().filter(|(name, _)| name.contains(&word)) {
         let bytes = data(writer);
@@ -218,6 +227,7 @@ fn main() {
         let count = fastest(|| {
             black_box(memchr::memchr_iter(b'\n', black_box(&bytes)).count());
         });
+        let encode = fastest(|| encode_lines(black_box(&bytes)));
         let parse = fastest(|| {
             black_box(each_line(black_box(&bytes), |line| parse::parse(&rules, &context, line).time.is_some()));
         });
@@ -231,14 +241,38 @@ fn main() {
         });
         let per_line = |time: Duration| time.as_nanos() as f64 / lines as f64;
         println!(
-            "{name:20} {:>8} {:>8.1} {:>8.1} {:>8.1} {:>8}",
+            "{name:20} {:>8} {:>8.1} {:>8.1} {:>8.1} {:>12.2} {:>8.1} {:>8}",
             bytes.len() / lines,
             per_line(count),
+            per_line(encode),
             per_line(parse),
+            per_line(parse) / per_line(encode),
             per_line(fields),
             known * 100 / lines
         );
     }
+}
+
+/// Splits `bytes` into lines and encodes an entry for each, in segments as a stream sends them.
+fn encode_lines(bytes: &[u8]) {
+    let file = FilePart::new("app", b"/var/log/app/app.log");
+    let (mut out, mut crc) = (Vec::with_capacity(2 * SEGMENT_BYTES), crc32fast::Hasher::new());
+    each_line(bytes, |line| {
+        let entry = EntryView {
+            message: line,
+            time: Nanos(1_795_168_800_000_000_000),
+            severity: Severity::Info,
+            flags: 0,
+            cursor: &[7; CURSOR_BYTES],
+            fields: &[],
+        };
+        encode::put_entry(&mut out, &mut crc, Shape::V1 { fields: false }, &file, &entry);
+        if out.len() > SEGMENT_BYTES {
+            out.clear();
+        }
+        true
+    });
+    black_box((out, crc));
 }
 
 /// Hands each line to `look`; how often it says yes.

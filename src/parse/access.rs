@@ -33,12 +33,7 @@ impl<'l> Access<'l> {
         let open = bracket(line)?;
         let (stamp, len) = named::day_first(&line[open + 1..])?;
         let rest = line[open + 1 + len..].strip_prefix(b"] ")?;
-        let head = line[..open].trim_ascii_end();
-        let user_start = memchr::memrchr(b' ', head)? + 1;
-        let user = &head[user_start..];
-        let before = head[..user_start].trim_ascii_end();
-        let before = before.strip_suffix(b" -").unwrap_or(before);
-        let client = &before[memchr::memrchr(b' ', before).map_or(0, |space| space + 1)..];
+        let (client, user) = client_and_user(line[..open].trim_ascii_end())?;
         let (request, rest) = quoted(rest)?;
         let mut words = rest.trim_ascii_start().splitn(3, |&byte| byte == b' ');
         let (status, bytes) = (words.next()?, words.next().unwrap_or_default());
@@ -100,6 +95,31 @@ impl<'l> Access<'l> {
     }
 }
 
+/// The last words before the time: who asked, a dash, and the user; Django's server says none of them.
+fn client_and_user(head: &[u8]) -> Option<(&[u8], &[u8])> {
+    if head.is_empty() {
+        return Some((&[], &[]));
+    }
+    let user_start = memchr::memrchr(b' ', head)? + 1;
+    let before = head[..user_start].trim_ascii_end();
+    let before = before.strip_suffix(b" -").unwrap_or(before);
+    let client = &before[memchr::memrchr(b' ', before).map_or(0, |space| space + 1)..];
+    Some((client, &head[user_start..]))
+}
+
+/// What the status says behind a request in quotes, `"GET / HTTP/1.1" 503 `, as Envoy writes it behind the time.
+pub fn answered(rest: &[u8]) -> Option<Severity> {
+    let (request, rest) = quoted(rest)?;
+    let version = request.len().checked_sub(b"HTTP/1.1".len()).map(|at| &request[at..])?;
+    if !version.starts_with(b"HTTP/") && !version.ends_with(b" HTTP/2") && !version.ends_with(b" HTTP/3") {
+        return None;
+    }
+    match rest {
+        [b' ', status @ ..] if status.get(3).is_none_or(|&byte| byte == b' ') => by_status(status.get(..3)?),
+        _ => None,
+    }
+}
+
 /// What an HTTP status says about severity.
 pub fn by_status(status: &[u8]) -> Option<Severity> {
     match status {
@@ -116,7 +136,7 @@ fn bracket(line: &[u8]) -> Option<usize> {
     let head = &line[..line.len().min(HEAD_BYTES)];
     memchr::memchr_iter(b'[', head)
         .take(4)
-        .find(|&open| matches!(line[open + 1..], [_, _, b'/', _, _, _, b'/', _, _, _, _, b':', ..]))
+        .find(|&open| matches!(line[open + 1..], [_, _, b'/', _, _, _, b'/', _, _, _, _, b':' | b' ', ..]))
 }
 
 /// Reads what stands in quotes at the beginning of `bytes`, escapes as written, and the rest.

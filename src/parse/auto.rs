@@ -8,7 +8,7 @@ use super::{
     access::Access,
     clusters,
     container::{self, Wrapped},
-    json,
+    journal, json,
     letters::{self, Lettered},
     logfmt,
     syslog::Syslog,
@@ -165,11 +165,15 @@ fn iso_syslog(line: &[u8], frame: &Frame<'_>) -> Option<Reading> {
 #[cold]
 fn with_further_lines(first: Reading, record: &[u8], first_len: usize, frame: &Frame<'_>) -> Reading {
     if record.starts_with(b"__") {
-        return journal(record);
+        return journal::read(record);
     }
     match first.kind {
         _ if first.severity.is_some() => return first,
-        Kind::Text => {}
+        Kind::Text => {
+            if let Some(priority) = journal::verbose_priority(record) {
+                return Reading { kind: Kind::Journal, severity: json::severity_of(b"PRIORITY", priority), ..first };
+            }
+        }
         // What the first part of a split line does not tell, the whole line may.
         Kind::Cri | Kind::Docker => {
             let message = container::message(record);
@@ -217,7 +221,7 @@ fn one_line(line: &[u8], context: &Context, frame: &Frame<'_>, layer: Layer) -> 
         [b'[', ..] => bracket(line, frame),
         [b'<', b'0'..=b'9', ..] => syslog_or_text(line, frame),
         [b'-', b' ', b'0'..=b'9', ..] => cluster(line, frame).unwrap_or_else(|| Reading::text(text::read(line, frame))),
-        [b'_', b'_', ..] => journal(line),
+        [b'_', b'_', ..] => journal::read(line),
         [b':', ..] => access_or_text(line, frame),
         [b'@', b'4', ..] => match epoch::tai64n(line) {
             Some((moment, len)) => {
@@ -277,6 +281,9 @@ fn rarer_digit(line: &[u8], frame: &Frame<'_>) -> Reading {
     {
         return reading;
     }
+    if let Some((stamp, rest)) = letters::zabbix(line) {
+        return Reading::text(text::read_after_time(line, stamp, line.len() - rest.len(), frame));
+    }
     if let Some((moment, len)) = leading_epoch(line) {
         let severity = text::read(&line[len..], frame).0;
         return Reading { kind: Kind::Text, severity, time: Some(moment) };
@@ -288,9 +295,17 @@ fn rarer_digit(line: &[u8], frame: &Frame<'_>) -> Reading {
 }
 
 /// Reads a number of seconds (with or without fraction), milliseconds, microseconds or nanoseconds of this century,
-/// which must be a word of its own.
+/// which must be a word of its own; also zap's `1.7951688001234567e+09`, and Redis' `1:signal-handler (1795168800)`.
 fn leading_epoch(line: &[u8]) -> Option<(Nanos, usize)> {
-    let len = line.iter().take(32).position(|byte| !byte.is_ascii_digit() && *byte != b'.').unwrap_or(line.len());
+    let head = &line[..line.len().min(40)];
+    let len = head.iter().position(|byte| !byte.is_ascii_digit() && *byte != b'.').unwrap_or(head.len());
+    if let [b'e', b'+', b'0', b'9', b'\t', ..] = line[len..] {
+        return Some((epoch::read(&line[..len + 4])?, len + 4));
+    }
+    if let Some(rest) = line[len..].strip_prefix(b":signal-handler (") {
+        let close = rest.iter().take(20).position(|&byte| byte == b')')?;
+        return Some((epoch::read(&rest[..close])?, line.len() - rest.len() + close + 1));
+    }
     let whole = line[..len].iter().position(|&byte| byte == b'.').unwrap_or(len);
     if !matches!(whole, 10 | 13 | 16 | 19) || !matches!(line[0], b'1'..=b'3') {
         return None;
@@ -340,7 +355,7 @@ fn access_or_text(line: &[u8], frame: &Frame<'_>) -> Reading {
 }
 
 fn access(line: &[u8], frame: &Frame<'_>) -> Option<Reading> {
-    let access = Access::of(line)?;
+    let access = Access::of(line).or_else(|| Access::of_haproxy(line))?;
     let time = access.stamp.and_then(|stamp| stamp.moment(frame));
     Some(Reading { kind: Kind::Clf, severity: access.severity(), time })
 }
@@ -458,21 +473,4 @@ fn audit(line: &[u8]) -> Option<Nanos> {
     let start = memchr::memmem::find(head, b"msg=audit(")? + b"msg=audit(".len();
     let len = head[start..].iter().position(|&byte| byte == b':')?;
     epoch::read(&head[start..start + len])
-}
-
-/// Reads the journal's export format, one field a line; the field's line alone tells what it can.
-fn journal(record: &[u8]) -> Reading {
-    let (mut severity, mut time, mut own_time) = (None, None, None);
-    for line in record.split(|&byte| byte == b'\n') {
-        let Some(equals) = memchr::memchr(b'=', line) else { continue };
-        let value = &line[equals + 1..];
-        match &line[..equals] {
-            b"PRIORITY" => severity = json::severity_of(b"PRIORITY", value),
-            b"__REALTIME_TIMESTAMP" => time = epoch::read(value),
-            b"_SOURCE_REALTIME_TIMESTAMP" => own_time = epoch::read(value),
-            _ => {}
-        }
-    }
-    let kind = if record.contains(&b'=') { Kind::Journal } else { Kind::Unknown };
-    Reading { kind, severity, time: own_time.or(time) }
 }

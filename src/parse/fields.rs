@@ -4,7 +4,7 @@ use super::{
     Context, Format, Rules,
     access::Access,
     auto::Kind,
-    clusters, container,
+    clusters, container, journal,
     json::{self, Members, Value},
     letters::{self, Lettered},
     logfmt::Pairs,
@@ -41,7 +41,7 @@ pub fn read(rules: &Rules, context: &Context, record: &[u8], each: Each<'_>) {
         Kind::Redis => lettered(letters::redis(line), b"source", each),
         Kind::Ruby => lettered(letters::before_bracket(line), b"source", each),
         Kind::Clf => {
-            if let Some(access) = Access::of(line) {
+            if let Some(access) = Access::of(line).or_else(|| Access::of_haproxy(line)) {
                 access.fields(each);
             }
         }
@@ -59,7 +59,7 @@ pub fn read(rules: &Rules, context: &Context, record: &[u8], each: Each<'_>) {
                 each(b"node", found.node);
             }
         }
-        Kind::Journal => journal(record, each),
+        Kind::Journal => journal::fields(record, each),
         Kind::Text => after_prefix(line, each),
     }
 }
@@ -121,14 +121,6 @@ fn pairs(line: &[u8], each: Each<'_>) {
             each(pair.key, &json::unescaped(pair.value));
         } else {
             each(pair.key, pair.value);
-        }
-    }
-}
-
-fn journal(record: &[u8], each: Each<'_>) {
-    for line in record.split(|&byte| byte == b'\n') {
-        if let Some(equals) = memchr::memchr(b'=', line) {
-            each(&line[..equals], &line[equals + 1..]);
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Ways of stating a severity that one program has and no other.
 
-use super::words;
-use crate::entry::Severity;
+use super::{time::epoch, words};
+use crate::entry::{Nanos, Severity};
+
+/// What begins a terminal's escape sequence.
+const ESCAPE: u8 = 0x1b;
 
 /// What stands before a word, as far as it decides whether the word is one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub fn level(place: Place, word: &[u8], after: &[u8]) -> Option<Severity> {
     match (word, after) {
         // PostgreSQL's own lines, and its `DEBUG1:` to `DEBUG5:`.
         (b"LOG", [b':', b' ', ..]) => Some(Severity::Info),
+        // PgBouncer's and NestJS's.
+        (b"LOG", [b' ', ..]) if place == Place::BehindTime => Some(Severity::Info),
         (b"DEBUG", [b'1'..=b'9', b':' | b' ', ..]) => Some(Severity::Debug),
         // ASP.NET's console.
         (b"fail", [b':', b' ', ..]) if place == Place::Beginning => Some(Severity::Error),
@@ -26,15 +31,99 @@ pub fn level(place: Place, word: &[u8], after: &[u8]) -> Option<Severity> {
         // Go's runtime.
         (b"fatal", _) if place == Place::Beginning && after.starts_with(b" error: ") => Some(Severity::Fatal),
         (b"PHP", [b' ', message @ ..]) => php(message),
-        // MongoDB's and etcd's letter behind the time.
-        ([letter @ (b'D' | b'I' | b'W' | b'E' | b'F' | b'N' | b'C')], _) if place == Place::BehindTime => match after {
-            [b' ', b'|' | b'-', b' ', ..]
-            | [b' ', b'A'..=b'Z', b'A'..=b'Z', b'A'..=b'Z', ..]
-            | [b'1'..=b'5', b' ', ..] => words::letter_of(*letter),
-            _ => None,
-        },
+        // DB2's `LEVEL: Error`.
+        (b"LEVEL", [b':', b' ', level @ ..]) => words::severity(&level[..words::letters(level)]),
+        // logrus writes the first four letters, and the seconds since its start in brackets.
+        ([_, _, _, _], [ESCAPE, ..] | [b'[', b'0'..=b'9', ..]) => first_four(word),
+        ([letter @ (b'D' | b'I' | b'W' | b'E' | b'F' | b'N' | b'C' | b'T')], _) if place == Place::BehindTime => {
+            words::letter_of(*letter).filter(|_| follows_letter(after))
+        }
+        ([letter @ (b'I' | b'W' | b'E' | b'F' | b'A' | b'C' | b'D')], [b' ', id @ ..]) => websphere(*letter, id),
         _ => None,
     }
+}
+
+/// Whether `after` stands behind a level's letter: MongoDB's `I NETWORK`, `I  -`, `D1 STORAGE`, etcd's `W |`, Gluster's
+/// `E [file.c:12]`, Telegraf's `I! `.
+fn follows_letter(after: &[u8]) -> bool {
+    matches!(
+        after,
+        [b' ', b'|' | b'-', b' ', ..]
+            | [b' ', b' ', b'-', b' ', ..]
+            | [b' ', b'A'..=b'Z', b'A'..=b'Z', b'A'..=b'Z', ..]
+            | [b' ', b'[', b'A'..=b'Z' | b'a'..=b'z', ..]
+            | [b'1'..=b'5', b' ', ..]
+            | [b'!', b' ', ..]
+    )
+}
+
+fn first_four(word: &[u8]) -> Option<Severity> {
+    match word {
+        b"ERRO" => Some(Severity::Error),
+        b"FATA" | b"PANI" => Some(Severity::Fatal),
+        b"DEBU" => Some(Severity::Debug),
+        b"TRAC" => Some(Severity::Trace),
+        _ => None,
+    }
+}
+
+/// WebSphere's letter, which a message's number like `CWWKE0002I: ` follows; it audits what others inform of.
+fn websphere(letter: u8, id: &[u8]) -> Option<Severity> {
+    let len = words::letters(id);
+    let digits = id.get(len..len + 4).is_some_and(|digits| digits.iter().all(u8::is_ascii_digit));
+    match id.get(len + 4..) {
+        Some([kind, b':', b' ', ..]) if digits && (4..=5).contains(&len) && kind.is_ascii_uppercase() => {
+            if letter == b'A' { Some(Severity::Info) } else { words::letter_of(letter) }
+        }
+        Some(_) | None => None,
+    }
+}
+
+/// The level at the end of a bracket, as Minecraft writes it: `[Server thread/INFO]`, after the bracket's opening.
+pub fn behind_slash(inner: &[u8]) -> Option<Severity> {
+    let close = inner.iter().take(64).position(|&byte| byte == b']')?;
+    let slash = inner[..close].iter().rposition(|&byte| byte == b'/')?;
+    shouted(&inner[slash + 1..close])
+}
+
+/// The level in `:LEVEL:`, which certbot writes behind its time.
+pub fn between_colons(bytes: &[u8]) -> Option<Severity> {
+    let inner = bytes.strip_prefix(b":")?;
+    let len = words::letters(inner);
+    shouted(&inner[..len]).filter(|_| inner.get(len) == Some(&b':'))
+}
+
+/// The level that ends a name without its colon: Monolog's `channel.LEVEL`, and `10.0.0.1(5432):bob@app:[12]:LEVEL`,
+/// which Amazon has PostgreSQL write.
+pub fn end_of_name(name: &[u8]) -> Option<Severity> {
+    let start = name.iter().rposition(|byte| matches!(byte, b'.' | b':')).map_or(0, |mark| mark + 1);
+    match (&name[..start], &name[start..]) {
+        ([.., b']', b':'], b"LOG") => Some(Severity::Info),
+        (_, level) => shouted(level),
+    }
+}
+
+/// The level behind Sidekiq's `pid=12 tid=1abc class=Job `.
+pub fn behind_pairs(rest: &[u8]) -> Option<Severity> {
+    if !rest.starts_with(b"pid=") {
+        return None;
+    }
+    let word = rest.split(|&byte| byte == b' ').take(12).find(|word| !word.contains(&b'='))?;
+    shouted(word.strip_suffix(b":")?)
+}
+
+/// The severity of a word in capital letters.
+fn shouted(word: &[u8]) -> Option<Severity> {
+    words::severity(word).filter(|_| word.iter().all(u8::is_ascii_uppercase))
+}
+
+/// The seconds or milliseconds since the epoch that fill a bracket, and its length, after its opening.
+pub fn epoch_in_bracket(inner: &[u8]) -> Option<(Nanos, usize)> {
+    let close = inner.iter().take(20).position(|&byte| byte == b']')?;
+    if !matches!(close, 10 | 13) {
+        return None;
+    }
+    Some((epoch::read(&inner[..close])?, close))
 }
 
 /// The level in Apache's `[core:error]`, `[:emerg]`, `[core:trace3]`, after the bracket.
@@ -46,9 +135,9 @@ pub fn apache(inner: &[u8]) -> Option<Severity> {
     words::severity(word).filter(|_| number.iter().all(u8::is_ascii_digit))
 }
 
-/// MySQL's words in brackets.
-pub fn mysql(word: &[u8]) -> Option<Severity> {
-    matches!(word, b"Note" | b"System").then_some(Severity::Info)
+/// MySQL's words in brackets, and WebSphere's.
+pub fn in_bracket(word: &[u8]) -> Option<Severity> {
+    matches!(word, b"Note" | b"System" | b"AUDIT").then_some(Severity::Info)
 }
 
 /// PHP's `Fatal error:`, `Warning:` and so on, after its name.

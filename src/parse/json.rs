@@ -283,6 +283,7 @@ pub fn severity_rank(key: &[u8]) -> Option<u8> {
         3 if key.eq_ignore_ascii_case(b"lvl") || key.eq_ignore_ascii_case(b"sev") => 0,
         5 if key.eq_ignore_ascii_case(b"level") => 0,
         6 if key == b"_level" || key == b"@level" => 0,
+        5 if key == b"label" => 3,
         6 if key == b"status" => 3,
         7 if key == b"levelno" => 3,
         8 if key.eq_ignore_ascii_case(b"severity") => 0,
@@ -294,6 +295,7 @@ pub fn severity_rank(key: &[u8]) -> Option<u8> {
         11 if key == b"level_value" => 3,
         12 if key.eq_ignore_ascii_case(b"severityText") => 0,
         13 if key.eq_ignore_ascii_case(b"severity_text") => 0,
+        14 if key == b"error_severity" => 0,
         14 if key.eq_ignore_ascii_case(b"severityNumber") => 1,
         15 if key.eq_ignore_ascii_case(b"severity_number") => 1,
         15 if key == b"syslog_severity" => 2,
@@ -304,6 +306,15 @@ pub fn severity_rank(key: &[u8]) -> Option<u8> {
 /// The severity that `text` states under `key`: a word, a letter or a number.
 pub fn severity_of(key: &[u8], text: &[u8]) -> Option<Severity> {
     let text = text.trim_ascii();
+    if key == b"label" {
+        // A label may be anything; in MySQL's JSON it is one of these.
+        return match text {
+            b"System" | b"Note" => Some(Severity::Info),
+            b"Warning" => Some(Severity::Warn),
+            b"Error" => Some(Severity::Error),
+            _ => None,
+        };
+    }
     if key == b"status" {
         // A status may be anything; Datadog's is a level.
         return words::severity(text);

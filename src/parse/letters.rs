@@ -26,6 +26,10 @@ pub fn klog(line: &[u8]) -> Option<Lettered<'_>> {
     let [letter @ (b'I' | b'W' | b'E' | b'F' | b'C'), d1, d2, d3, d4, ref rest @ ..] = *line else { return None };
     let (day, rest) = match *rest {
         [b' ', ref rest @ ..] => (in_some_year(number([d1, d2])?, number([d3, d4])?)?, rest),
+        // CockroachDB's year has two digits.
+        [e1, e2, b' ', ref rest @ ..] => {
+            (Day::Dated(calendar::days(2000 + number([d1, d2])?, number([d3, d4])?, number([e1, e2])?)?), rest)
+        }
         [m1, m2, e1, e2, b' ', ref rest @ ..] => {
             (Day::Dated(calendar::days(number([d1, d2, d3, d4])?, number([m1, m2])?, number([e1, e2])?)?), rest)
         }
@@ -56,7 +60,20 @@ pub fn logcat(line: &[u8]) -> Option<Lettered<'_>> {
         [_, _, _, _, b'-', _, _, b'-', _, _, b' ', ..] => time::iso::read(line)?,
         _ => return None,
     };
-    logcat_after_time(stamp, &line[len..])
+    logcat_after_time(stamp, &line[len..]).or_else(|| logcat_after_user(stamp, &line[len..]))
+}
+
+/// Reads `  root  1702  2395 D Tag: message`, where the user stands by name or number before the process.
+#[cold]
+fn logcat_after_user(stamp: Stamp, rest: &[u8]) -> Option<Lettered<'_>> {
+    let rest = rest.trim_ascii_start();
+    let user = rest.iter().take(32).position(|&byte| byte == b' ')?;
+    let word = rest[..user].iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let after = rest[user..].trim_ascii_start();
+    if !word || !after.first()?.is_ascii_digit() {
+        return None;
+    }
+    logcat_after_time(stamp, after)
 }
 
 /// Reads what follows logcat's time, in either layout.
@@ -124,8 +141,8 @@ fn priority(letter: u8) -> Option<Option<Severity>> {
     }
 }
 
-/// Reads `1234:M 20 Nov 2026 10:00:00.123 * message` (Redis) and, as it was before 3.0, `[1234] 20 Nov 10:00:00.123 *
-/// message`.
+/// Reads `1234:M 20 Nov 2026 10:00:00.123 * message` (Redis; KeyDB has the thread behind the process, Valkey ISO's time
+/// if it is told so) and, as it was before 3.0, `[1234] 20 Nov 10:00:00.123 * message`.
 pub fn redis(line: &[u8]) -> Option<Lettered<'_>> {
     let (pid, rest) = match *line {
         [b'[', ref rest @ ..] => {
@@ -134,14 +151,19 @@ pub fn redis(line: &[u8]) -> Option<Lettered<'_>> {
         }
         _ => {
             let (pid, rest) = digits(line);
-            let [b':', b'A'..=b'Z', b' ', rest @ ..] = rest else { return None };
+            let rest = rest.strip_prefix(b":")?;
+            let rest = match digits(rest) {
+                ([_, ..], [b':', after @ ..]) => after,
+                _ => rest,
+            };
+            let [b'A'..=b'Z', b' ', rest @ ..] = rest else { return None };
             (pid, rest)
         }
     };
     if pid.is_empty() {
         return None;
     }
-    let (stamp, len) = time::named::day_first(rest)?;
+    let (stamp, len) = time::named::day_first(rest).or_else(|| time::iso::read(rest))?;
     let [b' ', mark, b' ', message @ ..] = &rest[len..] else { return None };
     // Redis' verbose lies between its debug and its notice.
     let severity = match mark {
@@ -179,6 +201,22 @@ pub fn before_bracket(line: &[u8]) -> Option<Lettered<'_>> {
         origin: &[],
         message,
     })
+}
+
+/// Reads Zabbix's `4711:20261120:100000.123 message`: the time and what follows.
+pub fn zabbix(line: &[u8]) -> Option<(Stamp, &[u8])> {
+    let (pid, rest) = digits(line);
+    let [b':', y1, y2, y3, y4, m1, m2, d1, d2, b':', h1, h2, i1, i2, s1, s2, ref rest @ ..] = *rest else {
+        return None;
+    };
+    let (nanos, len) = time::fraction(rest);
+    let rest = rest[len..].strip_prefix(b" ")?;
+    if pid.is_empty() {
+        return None;
+    }
+    let days = calendar::days(number([y1, y2, y3, y4])?, number([m1, m2])?, number([d1, d2])?)?;
+    let seconds = calendar::seconds_of_day(number([h1, h2])?, number([i1, i2])?, number([s1, s2])?)?;
+    Some((Stamp { day: Day::Dated(days), seconds, nanos, place: Place::Unsaid }, rest))
 }
 
 /// The digits that `bytes` begin with, and the rest.

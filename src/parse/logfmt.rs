@@ -82,7 +82,20 @@ pub fn read(line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>)
             break;
         }
     }
-    (severity.map(|(_, found)| found), moment.map(|(_, found)| found))
+    let moment = moment.map(|(_, found)| found).or_else(|| of_two_pairs(line, frame));
+    (severity.map(|(_, found)| found), moment)
+}
+
+/// The moment that Fortinet's devices write in two pairs, `date=2026-11-20 time=10:00:00`.
+#[cold]
+fn of_two_pairs(line: &[u8], frame: &Frame<'_>) -> Option<Nanos> {
+    let mut pairs = Pairs::of(line);
+    let date = pairs.by_ref().take(4).find(|pair| pair.key == b"date")?.value;
+    let clock = pairs.next().filter(|pair| pair.key == b"time")?.value;
+    if date.len() != 10 || clock.len() > 20 {
+        return None;
+    }
+    time::value(&[date, clock].join(&b' '), frame)
 }
 
 #[cfg(test)]

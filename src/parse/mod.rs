@@ -10,6 +10,7 @@ mod clusters;
 mod container;
 mod fields;
 mod idioms;
+mod journal;
 mod json;
 mod letters;
 mod logfmt;

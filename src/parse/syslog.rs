@@ -99,12 +99,14 @@ const FACILITIES: [&str; 24] = [
     "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
 
-/// The severity in `%LINK-3-UPDOWN`.
+/// The severity in `%LINK-3-UPDOWN` or `%ASA-6-302013`.
 fn cisco(text: &[u8]) -> Option<Severity> {
-    let facility = text.strip_prefix(b"%")?;
+    let facility = text.strip_prefix(b": ").unwrap_or(text).strip_prefix(b"%")?;
     let len = facility.iter().take(32).position(|&byte| !byte.is_ascii_uppercase() && byte != b'_')?;
     match facility[len..] {
-        [b'-', digit @ b'0'..=b'7', b'-', b'A'..=b'Z', ..] if len > 1 => words::syslog(u32::from(digit - b'0')),
+        [b'-', digit @ b'0'..=b'7', b'-', b'A'..=b'Z' | b'0'..=b'9', ..] if len > 1 => {
+            words::syslog(u32::from(digit - b'0'))
+        }
         _ => None,
     }
 }

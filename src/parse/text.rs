@@ -5,6 +5,7 @@
 //! prose ("no error found") is no severity.
 
 use super::{
+    access,
     idioms::{self, Place},
     json, logfmt,
     time::{self, Frame, Stamp},
@@ -86,8 +87,13 @@ impl<'l> Prefix<'l> {
         let rest = &line[self.at.min(line.len())..];
         let said = match rest {
             [b'{', ..] => json::read(rest, frame),
-            [b'"' | b',', ..] if self.stamp.is_some() => (idioms::quoted_columns(rest), None),
-            _ if logfmt::begins(rest) => logfmt::read(rest, frame),
+            [b'"' | b',', ..] if self.stamp.is_some() => {
+                (access::answered(rest).or_else(|| idioms::quoted_columns(rest)), None)
+            }
+            _ if logfmt::begins(rest) => {
+                let (severity, time) = logfmt::read(rest, frame);
+                (severity.or_else(|| idioms::behind_pairs(rest)), time)
+            }
             _ => (None, None),
         };
         (self.severity.or(said.0), moment.or(said.1))
@@ -151,9 +157,11 @@ impl<'l> Prefix<'l> {
         if self.time(self.at) {
             return true;
         }
-        let before = self.before;
+        let (before, start) = (self.before, self.at);
         let go_on = self.name();
-        if before == Before::Time && self.before == Before::Name {
+        // libvirt's process has a colon, `4711: error : `.
+        let number = self.before == Before::Tag && self.line[start..self.at - 1].iter().all(u8::is_ascii_digit);
+        if before == Before::Time && (self.before == Before::Name || number) {
             self.before = Before::Time;
         }
         go_on
@@ -174,6 +182,26 @@ impl<'l> Prefix<'l> {
                     self.at += 1 + len;
                     return true;
                 }
+                if self.stamp.is_none()
+                    && let Some((moment, len)) = idioms::epoch_in_bracket(inner)
+                {
+                    (self.stamp, self.before) = (Some(Stamp::of(moment)), Before::Time);
+                    self.at += 1 + len;
+                    return true;
+                }
+            }
+            // PostgreSQL's `< 2026-11-20 10:00:00 CET >`.
+            [b' ', b'0'..=b'9', ..] if self.stamp.is_none() && self.time(self.at + 2) => return true,
+            // GlassFish's `[#|2026-11-20T10:00:00.123+0000|INFO|`.
+            [b'#', b'|', ..] => {
+                self.at += 3;
+                return true;
+            }
+            // Passenger's `[ N 2026-11-20 10:00:00 `.
+            [b' ', letter @ b'A'..=b'Z', b' ', b'0'..=b'9', ..] if self.severity.is_none() => {
+                self.severity = words::letter_of(letter);
+                self.at += 3;
+                return true;
             }
             [ESCAPE, ..] => {
                 self.at += 1;
@@ -204,11 +232,11 @@ impl<'l> Prefix<'l> {
         true
     }
 
-    /// Passes over Airflow's `{file.py:12}`; false where JSON begins.
+    /// Passes over Airflow's `{file.py:12}` and ClickHouse's `{}` and `{a1b2-c3d4}`; false where JSON begins.
     fn braces(&mut self) -> bool {
         let rest = &self.line[self.at..];
         match rest.iter().take(128).position(|&byte| byte == b'}') {
-            Some(close) if self.stamp.is_some() && rest[1].is_ascii_alphabetic() => {
+            Some(close) if self.stamp.is_some() && (close == 1 || rest[1].is_ascii_alphanumeric()) => {
                 self.at += close + 1;
                 true
             }
@@ -226,12 +254,19 @@ impl<'l> Prefix<'l> {
         let word = &inner[indent..indent + len];
         let after = &inner[indent + len..];
         let found = match after.trim_ascii_start().first() {
-            Some(b']' | b')' | b'>' | b'|' | &ESCAPE) => words::severity(word).or_else(|| idioms::mysql(word)),
+            Some(b']' | b')' | b'>' | b'|' | &ESCAPE) => words::severity(word).or_else(|| idioms::in_bracket(word)),
             Some(b':') if after[0] == b':' => words::severity(word),
+            // env_logger's without a time, `[INFO  app]`.
+            Some(_) if self.before == Before::Beginning && after[0] == b' ' => {
+                words::severity(word).filter(|_| word.iter().all(u8::is_ascii_uppercase))
+            }
             Some(_) | None => None,
         };
         // Anything may stand in later brackets, so `[core:error]` counts only right behind the time.
-        let found = found.or_else(|| if self.before == Before::Time { idioms::apache(inner) } else { None });
+        let found = found.or_else(|| match self.before {
+            Before::Time => idioms::apache(inner).or_else(|| idioms::behind_slash(inner)),
+            Before::Beginning | Before::Separator | Before::Tag | Before::Name | Before::Word => None,
+        });
         self.severity = found;
         if found.is_some() {
             self.at += 1 + indent + len;
@@ -280,7 +315,8 @@ impl<'l> Prefix<'l> {
             Before::Beginning | Before::Name | Before::Tag => shout || marked && after.first() != Some(&b' '),
             Before::Time => shout || marked || !words::often_begins_prose(word),
             Before::Separator => shout || marked,
-            Before::Word => shout,
+            // Nagios' `SERVICE ALERT` is a kind of line; corosync sets its level apart.
+            Before::Word => shout && word != b"ALERT" || after.starts_with(b"  ["),
         }
     }
 
@@ -297,6 +333,13 @@ impl<'l> Prefix<'l> {
     fn mark(&mut self) -> bool {
         let rest = &self.line[self.at..];
         let len = rest.iter().take_while(|byte| b"-|:*#=~/.+".contains(byte)).count();
+        if self.before == Before::Time
+            && self.severity.is_none()
+            && let Some(severity) = idioms::between_colons(rest)
+        {
+            self.severity = Some(severity);
+            return true;
+        }
         let ends = matches!(rest.get(len), None | Some(b' ' | b'\t' | b'[' | b'(' | b'<' | &ESCAPE));
         if ends || rest[0] == b'|' {
             self.at += if ends { len } else { 1 };
@@ -358,10 +401,8 @@ impl<'l> Prefix<'l> {
         match (self.before, &rest[..len]) {
             (before, [name @ .., b':']) => {
                 kind = Before::Tag;
-                // Monolog's `channel.LEVEL:`.
                 if before == Before::Time && self.severity.is_none() {
-                    let level = name.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
-                    self.severity = words::severity(level).filter(|_| level.iter().all(u8::is_ascii_uppercase));
+                    self.severity = idioms::end_of_name(name);
                 }
             }
             (_, [.., b',' | b'.' | b';']) => return false,
@@ -371,7 +412,7 @@ impl<'l> Prefix<'l> {
                 if kind == Before::Word
                     && (word[0].is_ascii_uppercase() || words::begins_prose(word))
                     && !matches!(rest.get(len + 1), Some(b'-' | b'|' | b'[' | b':'))
-                    && !(before == Before::Time && next_is_tag(&rest[len..])) =>
+                    && !(before == Before::Time && (next_is_tag(&rest[len..]) || next_is_level(&rest[len..]))) =>
             {
                 return false;
             }
@@ -388,6 +429,13 @@ fn next_is_tag(bytes: &[u8]) -> bool {
     let rest = bytes.trim_ascii_start();
     let word = &rest[..memchr::memchr(b' ', rest).unwrap_or(rest.len())];
     word.ends_with(b"]:")
+}
+
+/// Whether a level in brackets and a colon follow, as in Puppet's `Puppet (err): `.
+fn next_is_level(bytes: &[u8]) -> bool {
+    let Some(inner) = bytes.strip_prefix(b" (") else { return false };
+    let len = letters(inner);
+    inner[len..].starts_with(b"): ") && words::severity(&inner[..len]).is_some()
 }
 
 /// The length of the bracket that begins `bytes`, brackets of its own kind in it included; none when it stays open.

@@ -6,7 +6,7 @@ use crate::entry::Severity;
 const LONGEST: usize = 13;
 
 /// Words of at most eight letters, in lower case, wherever severities are written.
-const WORDS: [(&[u8], Severity); 29] = [
+const WORDS: [(&[u8], Severity); 30] = [
     (b"trace", Severity::Trace),
     (b"trc", Severity::Trace),
     (b"verbose", Severity::Trace),
@@ -17,6 +17,7 @@ const WORDS: [(&[u8], Severity); 29] = [
     (b"dbg", Severity::Debug),
     (b"dbug", Severity::Debug),
     (b"debg", Severity::Debug),
+    (b"ddebug", Severity::Debug),
     (b"info", Severity::Info),
     (b"inf", Severity::Info),
     (b"notice", Severity::Notice),

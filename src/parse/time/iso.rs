@@ -32,6 +32,17 @@ fn bent_clock(between: u8, bytes: &[u8]) -> Option<(u32, u32, usize)> {
             let (seconds, nanos, len) = clock_of_twelve(rest)?;
             Some((seconds, nanos, 1 + len))
         }
+        // Gin's `2026/11/20 - 10:00:00`.
+        (b' ', [b'-', b' ', rest @ ..]) => {
+            let (seconds, nanos, len) = clock(rest)?;
+            Some((seconds, nanos, 2 + len))
+        }
+        // fern's `[2026-11-20][10:00:00]`.
+        (b']', [b'[', rest @ ..]) => {
+            let (seconds, nanos, len) = clock(rest)?;
+            Some((seconds, nanos, 1 + len))
+        }
+        (b'\t', _) => clock(bytes),
         (b'-', _) => dotted(bytes),
         (b' ' | b'T', _) => clock_of_twelve(bytes).or_else(|| minutes(bytes)),
         _ => None,
@@ -105,6 +116,10 @@ mod tests {
             "2026-11-20 02:00:00 -0800",
             "2026-11-20  2:00:00 -0800",
             "2026-11-20T15:45:00.000+0545 text",
+            "2026-11-20\t10:00:00",
+            "2026-11-20 - 10:00:00",
+            "2026-11-20][10:00:00]",
+            "2026-11-20-11.00.00.000000+060 DB2",
             "20261120T100000Z",
             "2026-11-20T09:59:60Z",
         ] {

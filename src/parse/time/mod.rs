@@ -85,6 +85,15 @@ pub fn year_of(moment: Nanos) -> u32 {
     calendar::year(moment.0.div_euclid(1_000_000_000)).clamp(1970, 9999) as u32
 }
 
+impl Stamp {
+    /// The time that states `moment`.
+    pub fn of(moment: Nanos) -> Self {
+        let (second, nanos) = (moment.0.div_euclid(1_000_000_000), moment.0.rem_euclid(1_000_000_000));
+        let (days, seconds) = (second.div_euclid(calendar::DAY), second.rem_euclid(calendar::DAY));
+        Self { day: Day::Dated(days), seconds: seconds as u32, nanos: nanos as u32, place: Place::East(0) }
+    }
+}
+
 /// Years between two leap days, at most (1896 to 1904, 2096 to 2104).
 const LEAP_YEARS_APART: u32 = 8;
 
@@ -274,11 +283,16 @@ pub fn place(bytes: &[u8]) -> (Place, usize) {
 fn offset(bytes: &[u8]) -> Option<(i32, usize)> {
     let (hours, minutes, len) = match *bytes {
         [_, h1, h2, b':', m1, m2, ..] => (number([h1, h2])?, number([m1, m2])?, 6),
+        // DB2's minutes.
+        [_, m1, m2, m3] | [_, m1, m2, m3, b' ', ..] if m3.is_ascii_digit() => (0, number([m1, m2, m3])?, 4),
         [_, h1, h2, m1, m2, ..] if m1.is_ascii_digit() => (number([h1, h2])?, number([m1, m2])?, 5),
         [_, h1, h2, ..] => (number([h1, h2])?, 0, 3),
         _ => return None,
     };
-    if hours > 18 || minutes > 59 || bytes.get(len).is_some_and(u8::is_ascii_alphanumeric) {
+    if hours > 18
+        || minutes > if len == 4 { 18 * 60 } else { 59 }
+        || bytes.get(len).is_some_and(u8::is_ascii_alphanumeric)
+    {
         return None;
     }
     let east = (hours * 3600 + minutes * 60) as i32;

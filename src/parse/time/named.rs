@@ -92,6 +92,14 @@ fn spaces(bytes: &[u8], at: usize) -> Option<usize> {
 /// Reads `20/Nov/2026:10:00:00 +0100`, `20-Nov-2026 10:00:00.123`, `20 Nov 2026 10:00:00`, `20 Nov 10:00:00.123`.
 pub fn day_first(bytes: &[u8]) -> Option<(Stamp, usize)> {
     let (day, mut at) = number_up_to(bytes, 2)?;
+    if let [a, b, c, y1, y2, y3, y4, b' ', ref rest @ ..] = bytes[at..]
+        && y1.is_ascii_digit()
+    {
+        // Forge's `20Nov2026 10:00:00.123`.
+        let day = Day::Dated(calendar::days(number([y1, y2, y3, y4])?, month([a, b, c])?, day)?);
+        let (seconds, nanos, len) = clock(rest)?;
+        return Some((Stamp { day, seconds, nanos, place: Place::Unsaid }, at + 8 + len));
+    }
     let [separator @ (b'/' | b'-' | b' '), a, b, c, ref rest @ ..] = *bytes.get(at..)? else { return None };
     let month = month([a, b, c])?;
     at += 4;

@@ -14,6 +14,7 @@ pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
         [_, b'/', _, ..] | [_, _, b'/', _, b'/', ..] => unpadded(bytes),
         [_, _, _, _, _, _, b' ', ..] => six(bytes),
         [_, _, _, _, _, _, _, _, b'-' | b' ', ..] => eight(bytes),
+        [b'1' | b'2', b'0' | b'9', _, _, _, _, _, _, _, _, _, _, _, _, ..] => fourteen(bytes),
         _ => None,
     }
 }
@@ -69,10 +70,11 @@ fn year_last(bytes: &[u8], separator: u8) -> Option<(Stamp, usize)> {
         _ if first <= 12 && second > 12 => Day::Dated(calendar::days(year, first, second)?),
         _ => Day::Dated(calendar::days(year, second, first)?),
     };
-    let space = usize::from(rest.first() == Some(&b' '));
-    let (seconds, nanos, len) = clock_of_twelve(&rest[space..])?;
-    let (place, zone) = place(&rest[space + len..]);
-    Some((Stamp { day, seconds, nanos, place }, 11 + space + len + zone))
+    // Suricata's ` -- `.
+    let gap = if rest.starts_with(b"-- ") { 3 } else { usize::from(rest.first() == Some(&b' ')) };
+    let (seconds, nanos, len) = clock_of_twelve(&rest[gap..])?;
+    let (place, zone) = place(&rest[gap + len..]);
+    Some((Stamp { day, seconds, nanos, place }, 11 + gap + len + zone))
 }
 
 /// Reads `17/06/09 20:10:40`: year, month, day, as Spark and Hadoop write it; month, day, year when only that is a
@@ -156,6 +158,22 @@ fn eight(bytes: &[u8]) -> Option<(Stamp, usize)> {
     Some((Stamp { day: Day::Dated(days), seconds, nanos, place }, 9 + len + zone))
 }
 
+/// Reads `20261120100000`, also with milliseconds at its end, as log4j's `COMPACT` has them, or with a fraction.
+fn fourteen(bytes: &[u8]) -> Option<(Stamp, usize)> {
+    let [y1, y2, y3, y4, m1, m2, d1, d2, h1, h2, i1, i2, s1, s2, ref rest @ ..] = *bytes else { return None };
+    let days = calendar::days(number([y1, y2, y3, y4])?, number([m1, m2])?, number([d1, d2])?)?;
+    let seconds = calendar::seconds_of_day(number([h1, h2])?, number([i1, i2])?, number([s1, s2])?)?;
+    let (nanos, len) = match *rest {
+        [a, b, c, ref after @ ..] if a.is_ascii_digit() && !after.first().is_some_and(u8::is_ascii_digit) => {
+            (number([a, b, c])? * 1_000_000, 3)
+        }
+        [b'0'..=b'9', ..] => return None,
+        _ => fraction(rest),
+    };
+    let (place, zone) = place(&rest[len..]);
+    Some((Stamp { day: Day::Dated(days), seconds, nanos, place }, 14 + len + zone))
+}
+
 /// Reads `0:7:20:444` and `22:15:29.606`: numbers of one or two digits, a fraction or milliseconds.
 fn loose_clock(bytes: &[u8]) -> Option<(u32, u32, usize)> {
     let (hour, h) = number_up_to(bytes, 2)?;
@@ -210,6 +228,9 @@ mod tests {
             "20261120-10:0:0:0|x",
             "20261120 10:00:00",
             "20261120-100000",
+            "20261120100000",
+            "20261120100000000 x",
+            "20/11/2026 -- 10:00:00 - x",
         ] {
             assert_eq!(at(text, false), Some(1_795_168_800_000), "{text}");
         }
@@ -238,6 +259,9 @@ mod tests {
             "99-99 10:00:00",
             "20261320-10:00:00",
             "192.168.100.1 - -",
+            "20261320100000",
+            "202611201000001",
+            "20261120100000000000 x",
             "1/2/3",
         ] {
             assert_eq!(at(text, false), None, "{text}");
