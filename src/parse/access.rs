@@ -21,10 +21,8 @@ pub struct Access<'l> {
     pub status: &'l [u8],
     /// The bytes of the answer.
     pub bytes: &'l [u8],
-    /// The combined format's referer.
-    pub referer: &'l [u8],
-    /// The combined format's user agent.
-    pub agent: &'l [u8],
+    /// What follows: in the combined format the referer and the user agent, in quotes.
+    pub rest: &'l [u8],
 }
 
 impl<'l> Access<'l> {
@@ -40,10 +38,7 @@ impl<'l> Access<'l> {
         if status.len() != 3 || !status.iter().all(u8::is_ascii_digit) && status != b"-" {
             return None;
         }
-        let rest = words.next().unwrap_or_default();
-        let (referer, rest) = quoted(rest).unwrap_or_default();
-        let (agent, _) = quoted(rest.trim_ascii_start()).unwrap_or_default();
-        Some(Self { stamp: Some(stamp), client, user, request, status, bytes, referer, agent })
+        Some(Self { stamp: Some(stamp), client, user, request, status, bytes, rest: words.next().unwrap_or_default() })
     }
 
     /// Takes what HAProxy sends to syslog apart: `CLIENT [TIME] FRONTEND BACKEND/SERVER TIMERS STATUS BYTES …`.
@@ -76,6 +71,8 @@ impl<'l> Access<'l> {
             (Some(method), Some(path), protocol) => (method, path, protocol.unwrap_or_default()),
             _ => (&[][..], self.request, &[][..]),
         };
+        let (referer, rest) = quoted(self.rest).unwrap_or_default();
+        let (agent, _) = quoted(rest.trim_ascii_start()).unwrap_or_default();
         let named: [(&[u8], &[u8]); 9] = [
             (b"client", self.client),
             (b"user", self.user),
@@ -84,8 +81,8 @@ impl<'l> Access<'l> {
             (b"protocol", protocol),
             (b"status", self.status),
             (b"bytes", self.bytes),
-            (b"referer", self.referer),
-            (b"agent", self.agent),
+            (b"referer", referer),
+            (b"agent", agent),
         ];
         for (key, value) in named {
             if !value.is_empty() && value != b"-" {

@@ -246,7 +246,7 @@ fn digit(line: &[u8], context: &Context, frame: &Frame<'_>, layer: Layer) -> Rea
     }
     if let Some((stamp, len)) = iso::read(line) {
         if layer == Layer::Outer
-            && let Some(wrapped) = container::cri(line)
+            && let Some(wrapped) = container::cri_after_time(line, stamp, len)
         {
             return unwrapped(Kind::Cri, &wrapped, frame);
         }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{
     json::{self, Members, Value},
     time::{Stamp, iso},
+    wide,
 };
 
 /// A line of a container, unwrapped.
@@ -25,7 +26,21 @@ pub struct Wrapped<'l> {
 pub fn cri(line: &[u8]) -> Option<Wrapped<'_>> {
     let (stream, start) = cri_stream(line)?;
     let (stamp, _) = iso::read(line).filter(|(_, len)| len + 1 == start)?;
-    let rest = &line[start + stream.len() + 1..];
+    behind_stream(stamp, stream, &line[start + stream.len() + 1..])
+}
+
+/// Unwraps a line of the CRI that begins with `stamp`, of `len` bytes.
+#[inline]
+pub fn cri_after_time(line: &[u8], stamp: Stamp, len: usize) -> Option<Wrapped<'_>> {
+    let rest = &line[len..];
+    if !rest.starts_with(b" std") {
+        return None;
+    }
+    let (stream, start) = cri_stream(line).filter(|(_, start)| len + 1 == *start)?;
+    behind_stream(stamp, stream, &line[start + stream.len() + 1..])
+}
+
+fn behind_stream<'l>(stamp: Stamp, stream: &'l [u8], rest: &'l [u8]) -> Option<Wrapped<'l>> {
     // Tags are separated by colons; the first one says whether the line is whole.
     let len = memchr::memchr(b' ', rest).unwrap_or(rest.len());
     let partial = match rest[..len] {
@@ -43,7 +58,7 @@ fn cri_stream(line: &[u8]) -> Option<(&[u8], usize)> {
     if line.len() < 30 || line[4] != b'-' || line[10] != b'T' {
         return None;
     }
-    let end = memchr::memchr(b' ', &line[19..line.len().min(37)])? + 19;
+    let end = wide::find(&line[19..line.len().min(37)], b' ')? + 19;
     match &line[end + 1..] {
         [b's', b't', b'd', b'o', b'u', b't', b' ', ..] | [b's', b't', b'd', b'e', b'r', b'r', b' ', ..] => {
             Some((&line[end + 1..end + 7], end + 1))

@@ -1,6 +1,6 @@
 //! Ways of stating a severity that one program has and no other.
 
-use super::{time::epoch, words};
+use super::{time::epoch, wide, words};
 use crate::entry::{Nanos, Severity};
 
 /// What begins a terminal's escape sequence.
@@ -18,7 +18,13 @@ pub enum Place {
 }
 
 /// The severity of `word`, with `after` behind it, where it is a level only in one program's layout.
+#[inline]
 pub fn level(place: Place, word: &[u8], after: &[u8]) -> Option<Severity> {
+    // No longer word is among them.
+    if word.len() > 5 { None } else { short_level(place, word, after) }
+}
+
+fn short_level(place: Place, word: &[u8], after: &[u8]) -> Option<Severity> {
     match (word, after) {
         // PostgreSQL's own lines, and its `DEBUG1:` to `DEBUG5:`.
         (b"LOG", [b':', b' ', ..]) => Some(Severity::Info),
@@ -79,11 +85,30 @@ fn websphere(letter: u8, id: &[u8]) -> Option<Severity> {
     }
 }
 
-/// The level at the end of a bracket, as Minecraft writes it: `[Server thread/INFO]`, after the bracket's opening.
-pub fn behind_slash(inner: &[u8]) -> Option<Severity> {
-    let close = inner.iter().take(64).position(|&byte| byte == b']')?;
-    let slash = inner[..close].iter().rposition(|&byte| byte == b'/')?;
-    shouted(&inner[slash + 1..close])
+/// The level at the end of a bracket, after the bracket's opening: Apache's `[core:error]`, `[:emerg]` and
+/// `[core:trace3]`, and Minecraft's `[Server thread/INFO]`.
+#[inline]
+pub fn at_end_of_bracket(inner: &[u8]) -> Option<Severity> {
+    let marks = |word| wide::is(word, b':') | wide::is(word, b'/') | wide::is(word, b']');
+    let mark = wide::position(&inner[..inner.len().min(64)], marks, |byte| matches!(byte, b':' | b'/' | b']'))?;
+    match inner[mark] {
+        b':' => apache(&inner[..mark], &inner[mark + 1..]),
+        b'/' => behind_slash(&inner[mark..]),
+        _ => None,
+    }
+}
+
+fn apache(module: &[u8], level: &[u8]) -> Option<Severity> {
+    let (word, number) = level.split_at(words::letters(level));
+    let end = number.iter().take(2).position(|byte| !byte.is_ascii_digit())?;
+    let name = module.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    words::severity(word).filter(|_| name && number[end] == b']')
+}
+
+fn behind_slash(rest: &[u8]) -> Option<Severity> {
+    let close = rest.iter().take(64).position(|&byte| byte == b']')?;
+    let slash = rest[..close].iter().rposition(|&byte| byte == b'/')?;
+    shouted(&rest[slash + 1..close])
 }
 
 /// The level in `:LEVEL:`, which certbot writes behind its time.
@@ -124,15 +149,6 @@ pub fn epoch_in_bracket(inner: &[u8]) -> Option<(Nanos, usize)> {
         return None;
     }
     Some((epoch::read(&inner[..close])?, close))
-}
-
-/// The level in Apache's `[core:error]`, `[:emerg]`, `[core:trace3]`, after the bracket.
-pub fn apache(inner: &[u8]) -> Option<Severity> {
-    let close = inner.iter().take(48).position(|&byte| byte == b']')?;
-    let colon = inner[..close].iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')?;
-    let level = inner[colon..close].strip_prefix(b":")?;
-    let (word, number) = level.split_at(words::letters(level));
-    words::severity(word).filter(|_| number.iter().all(u8::is_ascii_digit))
 }
 
 /// MySQL's words in brackets, and WebSphere's.

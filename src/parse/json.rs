@@ -5,8 +5,9 @@
 use std::borrow::Cow;
 
 use super::{
+    keys::{self, Meaning},
     time::{self, Frame},
-    words,
+    wide, words,
 };
 use crate::entry::{Nanos, Severity};
 
@@ -61,8 +62,7 @@ impl<'j> Iterator for Members<'j> {
                 (Value::Nested(&rest[..len]), len)
             }
             _ => {
-                let len =
-                    rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | 0..=b' ')).unwrap_or(rest.len());
+                let len = bare_len(rest);
                 if len == 0 {
                     return self.stop();
                 }
@@ -72,6 +72,14 @@ impl<'j> Iterator for Members<'j> {
         self.rest = &rest[len..];
         Some((key, value))
     }
+}
+
+/// The length of the number or word that `bytes` begin with.
+#[inline]
+fn bare_len(bytes: &[u8]) -> usize {
+    const CASE: u64 = 0x2020_2020_2020_2020;
+    let marks = |word| wide::is(word, b',') | wide::is(word | CASE, b'}') | wide::is_below(word, b' ' + 1);
+    wide::position(bytes, marks, |byte| matches!(byte, b',' | b'}' | b']' | 0..=b' ')).unwrap_or(bytes.len())
 }
 
 impl<'j> Members<'j> {
@@ -102,26 +110,15 @@ pub fn string_end(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The first quote or backslash. Most strings are short, so the first words are looked at here, eight bytes at a time
-/// (the least byte that differs from a mark by zero is found exactly; Hacker's Delight, 6-1), and only then `memchr`
-/// is called.
+/// The first quote or backslash. Most strings are short, so the first words are looked at here, and only then `memchr` is
+/// called.
 #[inline]
 fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    const QUOTES: u64 = ONES * b'"' as u64;
-    const BACKSLASHES: u64 = ONES * b'\\' as u64;
-    let (words, _) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().take(3).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let (quotes, backslashes) = (word ^ QUOTES, word ^ BACKSLASHES);
-        let found = (quotes.wrapping_sub(ONES) & !quotes | backslashes.wrapping_sub(ONES) & !backslashes) & HIGHS;
-        if found != 0 {
-            return Some(index * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let start = words.len().min(3) * 8;
-    Some(start + memchr::memchr2(b'"', b'\\', &bytes[start..])?)
+    const HERE: usize = 32;
+    let (head, rest) = bytes.split_at(bytes.len().min(HERE));
+    let marks = |word| wide::is(word, b'"') | wide::is(word, b'\\');
+    wide::position(head, marks, |byte| matches!(byte, b'"' | b'\\'))
+        .or_else(|| Some(head.len() + memchr::memchr2(b'"', b'\\', rest)?))
 }
 
 /// The text that a string stands for, its escapes resolved. Half a surrogate pair becomes U+FFFD; an escape that JSON
@@ -183,24 +180,27 @@ fn hex(digits: &[u8]) -> Option<u32> {
 
 /// The length of the object or array that begins `bytes`; all of it when it is never closed.
 fn nested_len(bytes: &[u8]) -> usize {
+    // A bit apart are `[` and `{`, and so are `]` and `}`.
+    const CASE: u64 = 0x2020_2020_2020_2020;
+    let marks = |word| wide::is(word | CASE, b'{') | wide::is(word | CASE, b'}') | wide::is(word, b'"');
+    let mark = |byte| matches!(byte, b'{' | b'[' | b'}' | b']' | b'"');
     let mut depth = 0usize;
     let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
+    while let Some(found) = wide::position(&bytes[at..], marks, mark) {
+        at += found + 1;
+        match bytes[at - 1] {
             b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth -= 1;
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            b'"' => match string_end(&bytes[at + 1..]) {
+            b'"' => match string_end(&bytes[at..]) {
                 Some(end) => at += end + 1,
                 None => return bytes.len(),
             },
-            _ => {}
+            _ => {
+                depth -= 1;
+                if depth == 0 {
+                    return at;
+                }
+            }
         }
-        at += 1;
     }
     bytes.len()
 }
@@ -240,16 +240,19 @@ impl Found {
 
     #[inline]
     fn weigh(&mut self, key: &[u8], text: &[u8], frame: &Frame<'_>) {
-        if let Some(rank) = severity_rank(key)
-            && self.severity.is_none_or(|(best, _)| rank < best)
-            && let Some(severity) = severity_of(key, text)
-        {
-            self.severity = Some((rank, severity));
-        } else if let Some(rank) = time_rank(key)
-            && self.moment.is_none_or(|(best, _)| rank < best)
-            && let Some(moment) = time::value(text, frame)
-        {
-            self.moment = Some((rank, moment));
+        match keys::meaning(key) {
+            Meaning::Other => {}
+            Meaning::Severity(rank) if self.severity.is_none_or(|(best, _)| rank < best) => {
+                if let Some(severity) = severity_of(key, text) {
+                    self.severity = Some((rank, severity));
+                }
+            }
+            Meaning::Time(rank) if self.moment.is_none_or(|(best, _)| rank < best) => {
+                if let Some(moment) = time::value(text, frame) {
+                    self.moment = Some((rank, moment));
+                }
+            }
+            Meaning::Severity(_) | Meaning::Time(_) => {}
         }
     }
 }
@@ -272,35 +275,6 @@ fn instant(text: &[u8]) -> Option<Nanos> {
 /// Keys under which an object may hold severity or time: ECS's `log.level`, MongoDB's `t.$date`.
 fn holds_severity_or_time(key: &[u8]) -> bool {
     matches!(key, b"log" | b"t" | b"syslog" | b"severity" | b"level" | b"fields" | b"timestamp" | b"time" | b"record")
-}
-
-/// How well a key names the severity, 0 being the best; none when it does not.
-#[inline]
-pub fn severity_rank(key: &[u8]) -> Option<u8> {
-    Some(match key.len() {
-        1 if matches!(key[0], b'l' | b's' | b'L') => 2,
-        2 if key == b"@l" => 0,
-        3 if key.eq_ignore_ascii_case(b"lvl") || key.eq_ignore_ascii_case(b"sev") => 0,
-        5 if key.eq_ignore_ascii_case(b"level") => 0,
-        6 if key == b"_level" || key == b"@level" => 0,
-        5 if key == b"label" => 3,
-        6 if key == b"status" => 3,
-        7 if key == b"levelno" => 3,
-        8 if key.eq_ignore_ascii_case(b"severity") => 0,
-        8 if key.eq_ignore_ascii_case(b"loglevel") => 0,
-        8 if key == b"PRIORITY" || key == b"priority" => 2,
-        9 if key.eq_ignore_ascii_case(b"log.level") || key.eq_ignore_ascii_case(b"log_level") => 0,
-        9 if key.eq_ignore_ascii_case(b"levelname") => 0,
-        10 if key == b"level_name" => 0,
-        11 if key == b"level_value" => 3,
-        12 if key.eq_ignore_ascii_case(b"severityText") => 0,
-        13 if key.eq_ignore_ascii_case(b"severity_text") => 0,
-        14 if key == b"error_severity" => 0,
-        14 if key.eq_ignore_ascii_case(b"severityNumber") => 1,
-        15 if key.eq_ignore_ascii_case(b"severity_number") => 1,
-        15 if key == b"syslog_severity" => 2,
-        _ => return None,
-    })
 }
 
 /// The severity that `text` states under `key`: a word, a letter or a number.
@@ -338,19 +312,6 @@ pub fn severity_of(key: &[u8], text: &[u8]) -> Option<Severity> {
         _ if key.len() >= 14 && key.ends_with(b"umber") => words::otel(number),
         _ => words::level_number(number),
     }
-}
-
-/// How well a key names the time, 0 being the best; none when it does not.
-#[inline]
-pub fn time_rank(key: &[u8]) -> Option<u8> {
-    Some(match key {
-        b"time" | b"ts" | b"timestamp" | b"@timestamp" | b"@t" | b"Time" | b"Timestamp" => 0,
-        b"t" | b"$date" | b"T" | b"asctime" | b"datetime" | b"dateTime" | b"date" | b"@time" => 1,
-        b"timeUnixNano" | b"TimeUnixNano" | b"time_unix_nano" | b"eventTime" | b"event_time" | b"time_iso8601" => 1,
-        b"_SOURCE_REALTIME_TIMESTAMP" | b"timeMillis" | b"logTime" | b"log_time" | b"time_local" | b"msec" => 2,
-        b"__REALTIME_TIMESTAMP" | b"observedTimeUnixNano" | b"observed_time_unix_nano" | b"ObservedTimestamp" => 3,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use super::{
     json,
+    keys::{self, Meaning},
     time::{self, Frame},
+    wide,
 };
 use crate::entry::{Nanos, Severity};
 
@@ -37,7 +39,7 @@ impl<'l> Iterator for Pairs<'l> {
         loop {
             let start = self.rest.iter().position(|&byte| byte > b' ')?;
             let rest = &self.rest[start..];
-            let end = rest.iter().position(|&byte| byte <= b' ' || byte == b'=' || byte == b'"').unwrap_or(rest.len());
+            let end = key_len(rest);
             if end == 0 || rest.get(end) != Some(&b'=') {
                 // A word, or a quote out of place: on behind it.
                 self.rest = &rest[(end + usize::from(rest.get(end).is_some())).max(1)..];
@@ -49,15 +51,34 @@ impl<'l> Iterator for Pairs<'l> {
                 self.rest = inner.get(close + 1..).unwrap_or_default();
                 return Some(Pair { key, value: &inner[..close], quoted: true });
             }
-            let close = value.iter().position(|&byte| byte <= b' ').unwrap_or(value.len());
+            let close = wide::position(value, |word| wide::is_below(word, b' ' + 1), |byte| byte <= b' ');
+            let close = close.unwrap_or(value.len());
             self.rest = &value[close..];
             return Some(Pair { key, value: &value[..close], quoted: false });
         }
     }
 }
 
+/// How many bytes of `bytes` a key may have: up to space, `=` or a quote.
+#[inline]
+fn key_len(bytes: &[u8]) -> usize {
+    let marks = |word| wide::is(word, b'=') | wide::is(word, b'"') | wide::is_below(word, b' ' + 1);
+    wide::position(bytes, marks, |byte| matches!(byte, b'=' | b'"' | 0..=b' ')).unwrap_or(bytes.len())
+}
+
 /// Whether `line` begins with `key=`.
+#[inline]
 pub fn begins(line: &[u8]) -> bool {
+    // What keys are made of mostly, and what follows a word mostly.
+    let letters = wide::letters(line);
+    match line.get(letters) {
+        None | Some(b' ' | b':' | b',') => false,
+        Some(b'=') => (1..48).contains(&letters),
+        Some(_) => begins_with_any_key(line),
+    }
+}
+
+fn begins_with_any_key(line: &[u8]) -> bool {
     let key = line.iter().take(48).take_while(|byte| byte.is_ascii_alphanumeric() || b"_.-@/".contains(byte)).count();
     key > 0 && line[0].is_ascii_alphabetic() | matches!(line[0], b'_' | b'@') && line.get(key) == Some(&b'=')
 }
@@ -67,16 +88,14 @@ pub fn read(line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>)
     let mut severity: Option<(u8, Severity)> = None;
     let mut moment: Option<(u8, Nanos)> = None;
     for pair in Pairs::of(line) {
-        if let Some(rank) = json::severity_rank(pair.key)
-            && severity.is_none_or(|(best, _)| rank < best)
-            && let Some(found) = json::severity_of(pair.key, pair.value)
-        {
-            severity = Some((rank, found));
-        } else if let Some(rank) = json::time_rank(pair.key)
-            && moment.is_none_or(|(best, _)| rank < best)
-            && let Some(found) = time::value(pair.value, frame)
-        {
-            moment = Some((rank, found));
+        match keys::meaning(pair.key) {
+            Meaning::Severity(rank) if severity.is_none_or(|(best, _)| rank < best) => {
+                severity = json::severity_of(pair.key, pair.value).map(|found| (rank, found)).or(severity);
+            }
+            Meaning::Time(rank) if moment.is_none_or(|(best, _)| rank < best) => {
+                moment = time::value(pair.value, frame).map(|found| (rank, found)).or(moment);
+            }
+            Meaning::Severity(_) | Meaning::Time(_) | Meaning::Other => continue,
         }
         if let (Some((0, _)), Some((0, _))) = (severity, moment) {
             break;

@@ -12,6 +12,7 @@ mod fields;
 mod idioms;
 mod journal;
 mod json;
+mod keys;
 mod letters;
 mod logfmt;
 mod pattern;
@@ -19,6 +20,7 @@ mod rules;
 mod syslog;
 mod text;
 mod time;
+mod wide;
 mod words;
 
 use std::borrow::Cow;

@@ -2,7 +2,7 @@
 
 use super::{
     time::{self, Day, Frame, Stamp, iso},
-    words,
+    wide, words,
 };
 use crate::entry::{Nanos, Severity};
 
@@ -199,7 +199,7 @@ fn structured_data(data: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) {
 fn header(priority: Option<u32>, stamp: Option<Stamp>, bytes: &[u8]) -> Option<Syslog<'_>> {
     let rest = bytes.strip_prefix(b":").unwrap_or(bytes);
     let rest = rest.strip_prefix(b" ")?;
-    let len = rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len());
+    let len = wide::find(rest, b' ').unwrap_or(rest.len());
     let host = &rest[..len];
     let first = host.first()?;
     if !first.is_ascii_alphanumeric() && !matches!(first, b'_' | b'%' | 0x80..)
@@ -219,9 +219,7 @@ fn header(priority: Option<u32>, stamp: Option<Stamp>, bytes: &[u8]) -> Option<S
 /// Reads `APP[PID]: MESSAGE`, or a message without them. A name may have spaces when its process follows.
 #[inline]
 fn tagged<'l>(priority: Option<u32>, stamp: Option<Stamp>, host: &'l [u8], bytes: &'l [u8]) -> Syslog<'l> {
-    let head = &bytes[..bytes.len().min(TAG_BYTES)];
-    let ends = |at: &usize| head[*at] == b':' && matches!(head.get(at + 1), None | Some(b' ' | b'\t'));
-    let tag = (0..head.len()).find(ends).map_or(&[][..], |colon| &bytes[..colon]);
+    let tag = &bytes[..tag_len(bytes)];
     let spaced = tag.contains(&b' ');
     let (mut app, mut pid, mut message) = (&[][..], &[][..], bytes);
     if !tag.is_empty() && (!spaced || tag.ends_with(b"]") || tag.ends_with(b")")) {
@@ -237,6 +235,21 @@ fn tagged<'l>(priority: Option<u32>, stamp: Option<Stamp>, host: &'l [u8], bytes
         }
     }
     Syslog { priority, stamp, host, app, pid, msgid: &[], data: &[], message }
+}
+
+/// How many bytes stand before the first colon that ends a word.
+#[inline]
+fn tag_len(bytes: &[u8]) -> usize {
+    let head = &bytes[..bytes.len().min(TAG_BYTES)];
+    let mut at = 0;
+    while let Some(found) = wide::find(&head[at..], b':') {
+        at += found;
+        if matches!(head.get(at + 1), None | Some(b' ' | b'\t')) {
+            return at;
+        }
+        at += 1;
+    }
+    0
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::{
     idioms::{self, Place},
     json, logfmt,
     time::{self, Frame, Stamp},
+    wide,
     words::{self, letters},
 };
 use crate::entry::{Nanos, Severity};
@@ -105,6 +106,13 @@ impl<'l> Prefix<'l> {
         if self.severity.is_some() && self.stamp.is_some() {
             return false;
         }
+        // Spaces and words are the most; a branch each is foretold better than one to any of a dozen places.
+        while self.line.get(self.at) == Some(&b' ') {
+            self.at += 1;
+        }
+        if self.line.get(self.at).is_some_and(u8::is_ascii_alphabetic) {
+            return self.word();
+        }
         match self.line.get(self.at) {
             None => false,
             Some(b' ' | b'\t' | b']' | b')' | b'>' | b';') => {
@@ -158,13 +166,15 @@ impl<'l> Prefix<'l> {
             return true;
         }
         let (before, start) = (self.before, self.at);
-        let go_on = self.name();
+        if !self.name() {
+            return false;
+        }
         // libvirt's process has a colon, `4711: error : `.
         let number = self.before == Before::Tag && self.line[start..self.at - 1].iter().all(u8::is_ascii_digit);
         if before == Before::Time && (self.before == Before::Name || number) {
             self.before = Before::Time;
         }
-        go_on
+        true
     }
 
     /// Reads `[level]`, goes into `[time …`, or passes over any other bracket.
@@ -264,7 +274,7 @@ impl<'l> Prefix<'l> {
         };
         // Anything may stand in later brackets, so `[core:error]` counts only right behind the time.
         let found = found.or_else(|| match self.before {
-            Before::Time => idioms::apache(inner).or_else(|| idioms::behind_slash(inner)),
+            Before::Time => idioms::at_end_of_bracket(inner),
             Before::Beginning | Before::Separator | Before::Tag | Before::Name | Before::Word => None,
         });
         self.severity = found;
@@ -445,18 +455,18 @@ fn bracket_len(bytes: &[u8]) -> Option<usize> {
         b'(' => (b'(', b')'),
         _ => (b'<', b'>'),
     };
-    let mut depth = 0usize;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte == open {
+    let marks = |word| wide::is(word, open) | wide::is(word, close);
+    let mut depth = 1usize;
+    let mut at = 1;
+    while depth > 0 {
+        at += wide::position(&bytes[at..], marks, |byte| byte == open || byte == close)? + 1;
+        if bytes[at - 1] == open {
             depth += 1;
-        } else if byte == close {
+        } else {
             depth -= 1;
-            if depth == 0 {
-                return Some(at + 1);
-            }
         }
     }
-    None
+    Some(at)
 }
 
 /// The length of the escape sequence that `bytes` are after its ESC; one that never ends takes all.

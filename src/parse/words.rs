@@ -1,12 +1,15 @@
 //! Words and numbers that programs use for severities.
 
+pub use super::wide::letters;
 use crate::entry::Severity;
 
 /// The longest word known here, in bytes.
 const LONGEST: usize = 13;
+/// How many words of at most eight letters there are.
+const WORD_COUNT: usize = 30;
 
 /// Words of at most eight letters, in lower case, wherever severities are written.
-const WORDS: [(&[u8], Severity); 30] = [
+const WORDS: [(&[u8], Severity); WORD_COUNT] = [
     (b"trace", Severity::Trace),
     (b"trc", Severity::Trace),
     (b"verbose", Severity::Trace),
@@ -45,9 +48,7 @@ pub fn severity(word: &[u8]) -> Option<Severity> {
     if !(3..=8).contains(&word.len()) {
         return longer(word);
     }
-    let key = key(word);
-    let (known, severity) = TABLE.slots[slot(key, TABLE.multiplier)];
-    (known == key).then_some(severity)
+    Some(TABLE.get(word)).filter(|severity| *severity != Severity::Unspecified)
 }
 
 /// The severity of a word of more than eight letters.
@@ -60,39 +61,49 @@ fn longer(word: &[u8]) -> Option<Severity> {
     }
 }
 
-/// A table of [`WORDS`] without collisions: which word a line has cannot be foretold, so comparing it with one word
-/// after the other would cost a wrongly foretold branch or two on each line.
-struct Table {
-    slots: [(u64, Severity); 1 << SLOT_BITS],
+static TABLE: Table<Severity, WORD_COUNT> = Table::build(WORDS, Severity::Unspecified);
+
+/// A table of words of three to eight bytes without collisions: which word a line has cannot be foretold, so comparing it
+/// with one word after the other would cost a wrongly foretold branch or two on each line.
+pub struct Table<V, const N: usize> {
+    slots: [(u64, V); 1 << SLOT_BITS],
     /// With this multiplier no two words share a slot.
     multiplier: u64,
+    /// What all other words stand for.
+    missing: V,
 }
 
 const SLOT_BITS: u32 = 7;
 
-static TABLE: Table = Table::build();
-
-impl Table {
-    /// Tries one multiplier after the other until every word has a slot of its own.
-    const fn build() -> Self {
+impl<V: Copy, const N: usize> Table<V, N> {
+    /// Tries one multiplier after the other until each of `words`, in lower case, has a slot of its own.
+    pub const fn build(words: [(&[u8], V); N], missing: V) -> Self {
         let mut multiplier = 0x9e37_79b9_7f4a_7c15u64;
         loop {
-            let mut table = Self { slots: [(0, Severity::Unspecified); 1 << SLOT_BITS], multiplier };
+            let mut table = Self { slots: [(0, missing); 1 << SLOT_BITS], multiplier, missing };
             let mut at = 0;
-            while at < WORDS.len() {
-                let key = key(WORDS[at].0);
+            while at < N {
+                let key = key(words[at].0);
                 let slot = slot(key, multiplier);
                 if table.slots[slot].0 != 0 {
                     break;
                 }
-                table.slots[slot] = (key, WORDS[at].1);
+                table.slots[slot] = (key, words[at].1);
                 at += 1;
             }
-            if at == WORDS.len() {
+            if at == N {
                 return table;
             }
             multiplier = multiplier.wrapping_mul(0x5851_f42d_4c95_7f2d) | 1;
         }
+    }
+
+    /// What `word`, of three to eight bytes, stands for in any case; else what words stand for that are not there.
+    #[inline]
+    pub fn get(&self, word: &[u8]) -> V {
+        let key = key(word);
+        let (known, value) = self.slots[slot(key, self.multiplier)];
+        if known == key { value } else { self.missing }
     }
 }
 
@@ -280,26 +291,6 @@ const fn key(word: &[u8]) -> u64 {
     letters | 0x2020_2020_2020_2020 >> (64 - 8 * len)
 }
 
-/// The number of ASCII letters that `bytes` begin with. Most words are shorter than eight bytes, which are looked at
-/// together.
-#[inline]
-pub fn letters(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    let Some(first) = bytes.first_chunk::<8>() else { return letters_one_by_one(bytes) };
-    let word = u64::from_le_bytes(*first);
-    // Seven bits of each byte in lower case; adding what is missing to 0x80 carries into the free eighth bit.
-    let lower = (word | (ONES * 0x20)) & !HIGHS;
-    let from_a = lower + ONES * (0x80 - b'a' as u64);
-    let past_z = lower + ONES * (0x7f - b'z' as u64);
-    let others = !(from_a & !past_z & !word) & HIGHS;
-    if others == 0 { 8 + letters_one_by_one(&bytes[8..]) } else { others.trailing_zeros() as usize / 8 }
-}
-
-fn letters_one_by_one(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(bytes.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,19 +313,6 @@ mod tests {
             ("e", None),
         ] {
             assert_eq!(severity(word.as_bytes()), expected, "{word}");
-        }
-    }
-
-    #[test]
-    fn letters_are_counted_as_one_by_one() {
-        for byte in 0..=255u8 {
-            for len in 0..12 {
-                let mut bytes = vec![b'q'; len];
-                bytes.extend([byte, b'Z', b'a', b' ', byte, b'x', b'1', b'A', 0xc3]);
-                for end in 0..=bytes.len() {
-                    assert_eq!(letters(&bytes[..end]), letters_one_by_one(&bytes[..end]), "{:?}", &bytes[..end]);
-                }
-            }
         }
     }
 

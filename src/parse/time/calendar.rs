@@ -3,28 +3,27 @@
 /// Seconds of a day.
 pub const DAY: i64 = 86_400;
 
-/// Days from 1970-01-01 to this date, if it exists (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+/// Days of a common year before the month of this index.
+const BEFORE: [u16; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+/// Days of the month of this index in a common year.
+const LENGTHS: [u8; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+/// Leap days from the year 1 to the end of 1969.
+const LEAP_DAYS_BEFORE_1970: u32 = 1969 / 4 - 1969 / 100 + 1969 / 400;
+
+/// Days from 1970-01-01 to this date, if it exists.
 #[inline(always)]
 pub fn days(year: u32, month: u32, day: u32) -> Option<i64> {
-    if !(1970..=9999).contains(&year) || month.wrapping_sub(1) > 11 || day.wrapping_sub(1) >= month_days(year, month) {
+    let index = month.wrapping_sub(1) as usize;
+    if !(1970..=9999).contains(&year) || index > 11 {
         return None;
     }
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let century = year / 400;
-    let year_of_century = year - century * 400;
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    let day_of_century = year_of_century * 365 + year_of_century / 4 - year_of_century / 100 + day_of_year;
-    Some(i64::from(century) * 146_097 + i64::from(day_of_century) - 719_468)
-}
-
-/// Days of the month in the year.
-#[inline]
-fn month_days(year: u32, month: u32) -> u32 {
-    match month {
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
-        2 => 28,
-        _ => 30 + ((month ^ (month >> 3)) & 1),
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    if day.wrapping_sub(1) >= u32::from(LENGTHS[index]) + u32::from(leap && month == 2) {
+        return None;
     }
+    let (before, centuries) = (year - 1, (year - 1) / 100);
+    let leap_days = before / 4 - centuries + centuries / 4 - LEAP_DAYS_BEFORE_1970 + u32::from(leap && month > 2);
+    Some(i64::from((year - 1970) * 365 + leap_days + u32::from(BEFORE[index]) + day - 1))
 }
 
 /// Seconds of the day at this clock time, if it exists; second 60 is the leap second, one second after 59.

@@ -1,20 +1,19 @@
 //! ISO 8601 and RFC 3339, as programs bend them: `2026-11-20T10:00:00.5Z`, `2026-11-20 10:00:00,123 +0100`,
 //! `2026/11/20 9:05:01`, `2026-11-20-10.00.00.123456`, `20261120T100000Z`.
 
-use super::{Day, Stamp, calendar, clock, clock_of_twelve, fraction, number, place};
+use super::{Day, Stamp, calendar, clock, clock_of_twelve, digits, fraction, number, place};
 
 /// Reads a date and a clock at the beginning of `bytes`, the zone too where one follows. The date's separator may be
 /// `-`, `/` or `.`, between date and clock stands `T`, a space (or two, or a comma and a space), `_`, `-` or `:`.
 #[inline(always)]
 pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
-    let [y1, y2, y3, y4, separator @ (b'-' | b'/' | b'.'), m1, m2, again, d1, d2, between, ref rest @ ..] = *bytes
-    else {
+    let (year_month, [d1, d2, between, rest @ ..]) = bytes.split_first_chunk::<8>()? else { return None };
+    let (separator, between) = (year_month[4], *between);
+    if !matches!(separator, b'-' | b'/' | b'.') {
         return basic(bytes);
-    };
-    if again != separator {
-        return None;
     }
-    let days = calendar::days(number([y1, y2, y3, y4])?, number([m1, m2])?, number([d1, d2])?)?;
+    let (year, month) = digits::year_month(*year_month, separator)?;
+    let days = calendar::days(year, month, number([*d1, *d2])?)?;
     let (seconds, nanos, len) = match between {
         b'T' | b't' | b' ' | b'_' | b':' | b'-' => clock(rest),
         _ => None,
@@ -66,6 +65,7 @@ fn dotted(bytes: &[u8]) -> Option<(u32, u32, usize)> {
 }
 
 /// Reads the basic form, `20261120T100000.5Z`.
+#[cold]
 fn basic(bytes: &[u8]) -> Option<(Stamp, usize)> {
     let [y1, y2, y3, y4, m1, m2, d1, d2, b'T' | b't', h1, h2, i1, i2, s1, s2, ref rest @ ..] = *bytes else {
         return None;

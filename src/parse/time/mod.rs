@@ -4,12 +4,14 @@
 //! of it with what the source and the file add: the zone for times that name none.
 
 pub mod calendar;
+mod digits;
 pub mod epoch;
 pub mod iso;
 pub mod named;
 pub mod numeric;
 pub mod zone;
 
+pub use digits::{fraction, number, number_up_to};
 pub use zone::{Zone, ZoneError};
 
 use crate::entry::Nanos;
@@ -154,69 +156,16 @@ pub fn value(text: &[u8], frame: &Frame<'_>) -> Option<Nanos> {
     }
 }
 
-/// The number that `digits` write; none when one of them is no digit. At most nine digits are ever asked for.
-#[inline(always)]
-pub fn number<const N: usize>(digits: [u8; N]) -> Option<u32> {
-    let mut value = 0u32;
-    let mut wrong = false;
-    for digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        wrong |= digit > 9;
-        value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
-    }
-    (!wrong).then_some(value)
-}
-
-/// The unsigned number at the beginning of `bytes`, of 1 to `most` digits (at most nine), and its length; none when
-/// more digits follow.
-#[inline]
-pub fn number_up_to(bytes: &[u8], most: usize) -> Option<(u32, usize)> {
-    let mut value = 0u32;
-    let mut len = 0;
-    while let Some(digit) = bytes.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
-        if len == most {
-            return None;
-        }
-        value = value * 10 + u32::from(digit);
-        len += 1;
-    }
-    (len > 0).then_some((value, len))
-}
-
-/// Nanoseconds of the last place of a fraction with so many digits.
-const NANOS_OF_UNIT: [u32; 10] =
-    [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
-
-/// Reads a fraction of a second, `.` or `,` and digits: nanoseconds (further digits are dropped) and its length, both 0
-/// when there is none.
-#[inline(always)]
-pub fn fraction(bytes: &[u8]) -> (u32, usize) {
-    let [b'.' | b',', first, ..] = bytes else { return (0, 0) };
-    if !first.is_ascii_digit() {
-        return (0, 0);
-    }
-    let mut value = 0u32;
-    let mut len = 1;
-    while let Some(digit) = bytes.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9) {
-        if len <= 9 {
-            value = value * 10 + u32::from(digit);
-        }
-        len += 1;
-    }
-    let nanos = value * NANOS_OF_UNIT[(len - 1).min(9)];
-    (nanos, len)
-}
-
 /// Reads `HH:MM:SS` with an optional fraction: seconds of the day, nanoseconds, length. A leap second is the first
 /// second of the next minute.
 // Inlined by force: what it returns would else go through memory, be stored in parts and loaded whole, which stalls.
 #[inline(always)]
 pub fn clock(bytes: &[u8]) -> Option<(u32, u32, usize)> {
-    let [h1, h2, b':', m1, m2, b':', s1, s2, ref rest @ ..] = *bytes else { return None };
+    let (clock, rest) = bytes.split_first_chunk::<8>()?;
+    let seconds = digits::seconds_of_clock(*clock)?;
     if rest.first().is_some_and(u8::is_ascii_digit) {
         return None;
     }
-    let seconds = calendar::seconds_of_day(number([h1, h2])?, number([m1, m2])?, number([s1, s2])?)?;
     let (nanos, len) = match *rest {
         // Milliseconds behind a colon.
         [b':', d1, d2, d3, ref after @ ..] if !after.first().is_some_and(u8::is_ascii_digit) => {
