@@ -22,6 +22,9 @@ pub const SEGMENT_BYTES: usize = 16 * KIB;
 pub const LOOK_BACK_BYTES: u64 = 64 * KIB as u64;
 /// Lines without a beginning are cut into records behind each multiple of so many bytes of the file offset.
 pub const RECORD_BYTES_MAX: u64 = MIB as u64;
+/// Zeros in a row at the beginning of a line that do not belong to it: no program writes so many, but a truncated file has
+/// them before the next line of a writer that does not append.
+pub const ZERO_RUN_BYTES_MIN: u64 = 4 * KIB as u64;
 /// Records of each cell that are looked at to say which format a file has.
 pub const FORMAT_SAMPLE_RECORDS: usize = 16;
 /// Bytes at the beginning of a file that may tell how to read it: a byte order mark, a header, the format.

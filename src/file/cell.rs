@@ -8,7 +8,7 @@ use std::{fmt, io, sync::Arc, sync::OnceLock};
 
 use memchr::{memchr, memchr_iter};
 
-use super::ReadAt;
+use super::{ReadAt, lines};
 use crate::{
     entry::{
         Nanos, Offset, Severity,
@@ -135,6 +135,18 @@ impl Cell {
         let mut cell = Self::empty(plan, base);
         cell.bytes = read_exactly(reader, base, want)?;
         cell.start_tail = TailHash::of(&cell.bytes[..before as usize]);
+        if let Some(data) = cell.zeros_at(reader, plan.start, plan.head)? {
+            // They belong to no line: the first record is the one behind them.
+            let behind = Self::read(reader, &Plan { start: data, ..plan.clone() })?;
+            return Ok(Self { start: plan.start, start_tail: cell.start_tail, ..behind });
+        }
+        if let Some(end) = cell.first_zeros(reader, plan)? {
+            cell.bytes.truncate(end.since(base) as usize);
+            cell.end = end;
+            cell.split(before as usize, plan.line_max);
+            cell.carry = cell.look_back(reader).map_err(|error| CellError::Io(base, error))?;
+            return Ok(cell);
+        }
         cell.complete_last_record(reader, plan, grid)?;
         if plan.rules.joins_lines() || plan.rules.joins_parts() {
             cell.complete_joined_record(reader, plan, grid)?;
@@ -216,7 +228,12 @@ impl Cell {
 
     /// Where the record at `index` starts.
     pub fn start_of(&self, index: usize) -> Offset {
-        self.records.get(index).map_or(self.end, |record| self.base.after(record.at.into()))
+        match self.records.get(index) {
+            // What lies before its first record, zeros, is passed with it.
+            Some(_) if index == 0 => self.start,
+            Some(record) => self.base.after(record.at.into()),
+            None => self.end,
+        }
     }
 
     /// Where the record after the one at `index` starts.
@@ -297,6 +314,32 @@ impl Cell {
         }
     }
 
+    /// Where the run of zeros at `at`, a place in what was read, ends.
+    fn zeros_at(&self, reader: &(impl ReadAt + ?Sized), at: Offset, head: Offset) -> Result<Option<Offset>, CellError> {
+        if self.bytes.get(at.since(self.base) as usize) != Some(&0) {
+            return Ok(None);
+        }
+        let end = lines::end_of_zeros(reader, at, head).map_err(|error| CellError::Io(at, error))?;
+        Ok(end.filter(|end| *end < head))
+    }
+
+    /// The first line of what was read, but for the very first, that begins with a run of zeros: the cell ends there.
+    fn first_zeros(&self, reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>) -> Result<Option<Offset>, CellError> {
+        let first = plan.start.since(self.base) as usize;
+        let grid = (plan.start.0 / GRID_BYTES + 1) * GRID_BYTES;
+        for zero in memchr_iter(0, &self.bytes[first..]) {
+            let at = first + zero;
+            let offset = self.base.after(at as u64);
+            if offset.0 >= grid {
+                break;
+            }
+            if at > first && self.bytes[at - 1] == b'\n' && self.zeros_at(reader, offset, plan.head)?.is_some() {
+                return Ok(Some(offset));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads on until the record that holds the last byte before the grid line is terminated.
     fn complete_last_record(
         &mut self,
@@ -362,6 +405,12 @@ impl Cell {
         grid: Offset,
     ) -> Result<(), CellError> {
         while self.cut.is_none() && grid <= self.end && self.end < plan.head {
+            if lines::end_of_zeros(reader, self.end, plan.head)
+                .map_err(|error| CellError::Io(self.end, error))?
+                .is_some()
+            {
+                return Ok(());
+            }
             let whole = self.bytes.len();
             let first = plan.start.since(self.base) as usize;
             let line_at =

@@ -5,7 +5,7 @@ use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 use super::{
     Cached, ReadAt,
     archive::{Archive, Kind, Parking},
-    identity,
+    identity, read,
 };
 use crate::entry::{Nanos, Offset};
 
@@ -69,6 +69,13 @@ impl ReadAt for Content {
         match self {
             Self::Plain(file) => file.read_at(buf, offset.0),
             Self::Compressed(archive, _) => ReadAt::read_at(&**archive, buf, offset),
+        }
+    }
+
+    fn skip_hole(&self, offset: Offset) -> io::Result<Offset> {
+        match self {
+            Self::Plain(file) => read::skip_hole(file, offset),
+            Self::Compressed(..) => Ok(offset),
         }
     }
 }

@@ -7,7 +7,7 @@ use memchr::{memchr, memrchr};
 use super::ReadAt;
 use crate::{
     entry::{Offset, cursor::TailHash},
-    limits::{CURSOR_TAIL_BYTES, GRID_BYTES, RECORD_BYTES_MAX},
+    limits::{CURSOR_TAIL_BYTES, GRID_BYTES, RECORD_BYTES_MAX, ZERO_RUN_BYTES_MIN},
     parse::Rules,
 };
 
@@ -187,6 +187,34 @@ pub fn first_line_end(reader: &(impl ReadAt + ?Sized), from: Offset, to: Offset)
     Ok(None)
 }
 
+/// Where a run of zeros ends that begins at `from`, if it is so long that no program wrote it: what a writer that does not
+/// append leaves before its next line when its file is truncated under it. None when there is no such run.
+///
+/// # Errors
+/// As the reader.
+pub fn end_of_zeros(reader: &(impl ReadAt + ?Sized), from: Offset, to: Offset) -> io::Result<Option<Offset>> {
+    let mut block = vec![0; ZERO_RUN_BYTES_MIN as usize];
+    if to.since(from) < ZERO_RUN_BYTES_MIN || reader.fill_at(&mut block, from)? < block.len() {
+        return Ok(None);
+    }
+    if block.iter().any(|byte| *byte != 0) {
+        return Ok(None);
+    }
+    let mut at = from.after(ZERO_RUN_BYTES_MIN);
+    block.resize(GRID_BYTES as usize, 0);
+    while at < to {
+        at = reader.skip_hole(at)?.min(to);
+        let want = to.since(at).min(GRID_BYTES) as usize;
+        let got = reader.fill_at(&mut block[..want], at)?;
+        match block[..got].iter().position(|byte| *byte != 0) {
+            Some(found) => return Ok(Some(at.after(found as u64))),
+            None if got < want => return Ok(None),
+            None => at = at.after(got as u64),
+        }
+    }
+    Ok(Some(to))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,6 +251,16 @@ mod tests {
             assert_eq!(found, Some(Offset(at as u64 + 1)));
             assert_eq!(first_line_end(&text[..], Offset(0), Offset(at as u64)).expect("memory"), None);
             text[at] = b'x';
+        }
+    }
+
+    #[test]
+    fn a_run_of_zeros_is_one_from_its_least_length_on() {
+        let least = ZERO_RUN_BYTES_MIN as usize;
+        for (zeros, is_run) in [(0, false), (1, false), (least - 1, false), (least, true), (300_000, true)] {
+            let text = [&vec![0; zeros][..], &b"x".repeat(5_000)[..]].concat();
+            let found = end_of_zeros(&text[..], Offset(0), Offset(text.len() as u64)).expect("memory never fails");
+            assert_eq!(found, is_run.then_some(Offset(zeros as u64)), "{zeros}");
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-use rustix::io::{Errno, ReadWriteFlags};
+use rustix::{
+    fs::SeekFrom,
+    io::{Errno, ReadWriteFlags},
+};
 
 use super::archive::Archive;
 use crate::entry::Offset;
@@ -14,6 +17,14 @@ pub trait ReadAt {
     /// # Errors
     /// `WouldBlock` from a reader that must not wait; else what the kernel or the decoder says.
     fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize>;
+
+    /// The first place at or after `offset` that may hold anything but zeros, where the file system knows of holes.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn skip_hole(&self, offset: Offset) -> io::Result<Offset> {
+        Ok(offset)
+    }
 
     /// Reads at `offset` until `buf` is full or the end is reached; returns how many bytes.
     ///
@@ -47,6 +58,10 @@ impl ReadAt for Cached<'_> {
             Err(error) => Err(error.into()),
         }
     }
+
+    fn skip_hole(&self, offset: Offset) -> io::Result<Offset> {
+        skip_hole(self.0, offset)
+    }
 }
 
 /// Reads whatever it takes; only for threads that may wait.
@@ -56,6 +71,20 @@ pub struct Blocking<'f>(pub &'f File);
 impl ReadAt for Blocking<'_> {
     fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
         FileExt::read_at(self.0, buf, offset.0)
+    }
+
+    fn skip_hole(&self, offset: Offset) -> io::Result<Offset> {
+        skip_hole(self.0, offset)
+    }
+}
+
+/// Asks the kernel where data begins. That moves the descriptor's own position, which nobody here uses.
+pub(super) fn skip_hole(file: &File, offset: Offset) -> io::Result<Offset> {
+    match rustix::fs::seek(file, SeekFrom::Data(offset.0)) {
+        Ok(data) => Ok(Offset(data)),
+        // Nothing but a hole up to the end, or a file system that does not tell: reading will.
+        Err(Errno::NXIO | Errno::INVAL | Errno::OPNOTSUPP) => Ok(offset),
+        Err(error) => Err(error.into()),
     }
 }
 

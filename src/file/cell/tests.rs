@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::ZERO_RUN_BYTES_MIN;
 
 fn plan(start: u64, head: usize, text: &[u8], rules: &Arc<Rules>) -> Plan<'static> {
     let rules: &'static Arc<Rules> = Box::leak(Box::new(rules.clone()));
@@ -37,6 +38,30 @@ fn cells_from_anywhere_meet_at_the_grid() {
     let later = read(&text, first.start_of(777).0);
     assert_eq!(later.end(), first.end());
     assert_eq!(later.tail_after(later.len() - 1), first.tail_after(first.len() - 1));
+}
+
+#[test]
+fn a_run_of_zeros_belongs_to_no_line_from_wherever_it_is_read() {
+    for (zeros, before) in [(5_000, 0), (5_000, 3), (300_000, 2_000), (ZERO_RUN_BYTES_MIN as usize, 1)] {
+        let mut text: Vec<u8> = (0..before).flat_map(|n| format!("before {n}\n").into_bytes()).collect();
+        let hole = text.len();
+        text.extend(std::iter::repeat_n(0, zeros));
+        text.extend_from_slice(b"after\nlast\n");
+        let (mut found, mut at) = (Vec::new(), Offset::ZERO);
+        while at < Offset(text.len() as u64) {
+            let cell = read(&text, at.0);
+            assert_eq!((cell.start(), cell.start_of(0)), (at, at));
+            assert_eq!(cell.start_tail(), TailHash::of(&text[..at.0 as usize]));
+            assert_eq!(cell.tail_after(cell.len() - 1), TailHash::of(&text[..cell.end().0 as usize]));
+            found.extend(lines(&cell));
+            at = cell.end();
+        }
+        let expected = (0..before).map(|n| format!("before {n}")).chain(["after".into(), "last".into()]);
+        assert_eq!(found, expected.map(String::into_bytes).collect::<Vec<_>>(), "{zeros} {before}");
+        assert_eq!(lines(&read(&text, hole as u64)), [&b"after"[..], b"last"]);
+    }
+    let text = [b"x\n", &vec![0; ZERO_RUN_BYTES_MIN as usize - 1][..], b"y\n"].concat();
+    assert_eq!(lines(&read(&text, 0))[1].len(), ZERO_RUN_BYTES_MIN as usize);
 }
 
 #[test]
