@@ -33,6 +33,8 @@ pub const CONTEXT_BYTES: usize = 4 * KIB;
 pub const LINE_BYTES_DEFAULT: usize = MIB;
 /// Longest `max_line` that a configuration may ask for: as `raw` alone it still fits into an entry.
 pub const LINE_BYTES_MAX: usize = 3 * MIB;
+/// Bytes kept of a line in UTF-16: with its text, which may be half as long again, it still fits into an entry.
+pub const WIDE_RECORD_BYTES_MAX: usize = MIB;
 /// Parsed fields of one record, its labels included; further ones are left out.
 pub const FIELD_COUNT_MAX: usize = 256;
 /// An encoded entry never exceeds this: gRPC clients refuse messages over 4 MiB unless told otherwise.

@@ -51,6 +51,8 @@ impl FilePart {
 pub struct EntryView<'a> {
     /// The message's bytes, without terminator, valid UTF-8 or not.
     pub message: &'a [u8],
+    /// What the file holds, where the message is only its text.
+    pub raw: Option<&'a [u8]>,
     /// Its time.
     pub time: Nanos,
     /// Its severity.
@@ -101,7 +103,8 @@ pub fn put_entry(
     file: &FilePart,
     entry: &EntryView<'_>,
 ) -> usize {
-    let text = to_text(entry.message, entry.flags, file.0.len());
+    let mut text = to_text(entry.message, entry.flags, file.0.len());
+    text.raw = entry.raw.or(text.raw);
     crc.update(text.message.as_bytes());
     crc.update(b"\n");
     match shape {
@@ -283,7 +286,7 @@ mod tests {
 
     fn view<'a>(message: &'a [u8], fields: &'a [(String, String)]) -> EntryView<'a> {
         let time = Nanos(1_700_000_000_123_456_789);
-        EntryView { message, time, severity: Severity::Error, flags: 0, cursor: &CURSOR, fields }
+        EntryView { message, raw: None, time, severity: Severity::Error, flags: 0, cursor: &CURSOR, fields }
     }
 
     fn encode(shape: Shape, entry: &EntryView<'_>) -> (Vec<u8>, u32) {

@@ -227,11 +227,12 @@ fn holds(file: &Arc<LogFile>, claim: &Claim, check: Check) -> bool {
             return false;
         }
     }
+    let Ok(encoding) = file.encoding(reader, &file.published()) else { return false };
     let len = claim.offset.0.min(CURSOR_TAIL_BYTES);
     let tail = read(reader, Offset(claim.offset.0 - len), len);
     tail.is_ok_and(|tail| {
         // A place that is no line's start is one only after a record that was sent without its end.
-        claim.fits_tail(TailHash::of(&tail)) && (claim.after_piece || tail.last() == Some(&b'\n'))
+        claim.fits_tail(TailHash::of(&tail)) && (claim.after_piece || encoding.ends_line(&tail))
     })
 }
 

@@ -206,6 +206,7 @@ impl<'a> Writer<'a> {
         };
         let entry = EntryView {
             message: &message,
+            raw: self.cell.raw_of(record),
             time: meta.time,
             severity: meta.severity,
             flags: record.flags | time_flag | more_flags,

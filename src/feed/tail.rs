@@ -15,7 +15,7 @@ use tokio::task::{JoinError, JoinHandle};
 use super::{SharedFilter, resume, seek::Span, segment};
 use crate::{
     entry::{Nanos, Offset, cursor::TailHash},
-    file::{Cell, CellError, ReadAt, cell::Plan, lines},
+    file::{Cell, CellError, Encoding, ReadAt, cell::Plan, lines},
     limits::{GRID_BYTES, TAIL_SLACK, TAIL_STEP_FILES_MAX, TAIL_STEP_GRIDS_MAX},
     parse::Rules,
     telemetry::Telemetry,
@@ -296,7 +296,9 @@ fn step_back(
     let (reader, settings) = (&*content, file.log.source.settings());
     let mut from = range.end;
     for _ in 0..TAIL_STEP_GRIDS_MAX {
-        let start = cell_start_before(reader, &settings.rules, from).map_err(|error| CellError::Io(from, error))?;
+        let io = |error| CellError::Io(from, error);
+        let encoding = file.encoding(reader, &published).map_err(io)?;
+        let start = cell_start_before(reader, encoding, &settings.rules, from).map_err(io)?;
         let plan = Plan {
             start,
             head: from,
@@ -317,11 +319,11 @@ fn step_back(
 }
 
 /// The start of the first record on the last stretch of the grid before `end` on which a record starts.
-fn cell_start_before(reader: &impl ReadAt, rules: &Rules, end: Offset) -> std::io::Result<Offset> {
+fn cell_start_before(reader: &impl ReadAt, encoding: Encoding, rules: &Rules, end: Offset) -> std::io::Result<Offset> {
     let mut grid = (end.0 - 1) / GRID_BYTES * GRID_BYTES;
     while grid > 0 {
-        if let Some(line) = lines::first_line_end(reader, Offset(grid - 1), Offset(end.0 - 1))?
-            && let Some(start) = lines::first_record_start(reader, rules, line, end)?
+        if let Some(line) = lines::first_line_end(reader, encoding, Offset(grid - 1), Offset(end.0 - 1))?
+            && let Some(start) = lines::first_record_start(reader, encoding, rules, line, end)?
         {
             return Ok(start);
         }

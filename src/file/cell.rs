@@ -4,11 +4,14 @@
 //! [`GRID_BYTES`], or at the head. Readers that started anywhere therefore share all cells from the next grid line on.
 //! A line longer than the limit is read to its newline, but only as many bytes are kept as the limit allows.
 
+mod wide;
+
 use std::{fmt, io, sync::Arc, sync::OnceLock};
 
 use memchr::{memchr, memchr_iter};
 
-use super::{ReadAt, lines};
+use self::wide::Wide;
+use super::{Encoding, ReadAt, lines};
 use crate::{
     entry::{
         Nanos, Offset, Severity,
@@ -92,6 +95,8 @@ pub struct Cell {
     /// What is remembered of the last record's end where the record is longer than what is kept of it.
     cut: Option<CutEnd>,
     open: bool,
+    /// The text of its records, where that is not what the file holds.
+    wide: Option<Box<Wide>>,
     beginning: Arc<[u8]>,
     rules: Arc<Rules>,
     mtime: Nanos,
@@ -128,6 +133,10 @@ impl Cell {
     /// [`CellError::Io`] with `WouldBlock` from a reader that must not wait; [`CellError::Changed`] when the promised
     /// bytes are not there.
     pub fn read(reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>) -> Result<Self, CellError> {
+        let encoding = Encoding::of(&plan.beginning);
+        if encoding.is_wide() {
+            return Self::read_wide(reader, plan, encoding);
+        }
         let before = plan.start.0.min(CURSOR_TAIL_BYTES);
         let grid = Offset((plan.start.0 / GRID_BYTES + 1) * GRID_BYTES);
         let base = Offset(plan.start.0 - before);
@@ -163,6 +172,10 @@ impl Cell {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_piece(reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>) -> Result<Self, CellError> {
+        let encoding = Encoding::of(&plan.beginning);
+        if encoding.is_wide() {
+            return Self::read_wide_piece(reader, plan, encoding);
+        }
         let before = plan.start.0.min(CURSOR_TAIL_BYTES);
         let base = Offset(plan.start.0 - before);
         let len = plan.head.since(plan.start).min(plan.line_max as u64 + 1) as usize;
@@ -221,9 +234,22 @@ impl Cell {
         self.records.partition_point(|record| self.base.after(record.at.into()) < offset)
     }
 
-    /// The bytes of a record, without terminator.
+    /// The bytes of a record, without terminator; of a file in UTF-16 those of its text.
     pub fn bytes_of(&self, record: &Record) -> &[u8] {
-        &self.bytes[record.at as usize..][..record.len as usize]
+        match &self.wide {
+            None => &self.bytes[record.at as usize..][..record.len as usize],
+            Some(wide) => wide.text_of(self.records.partition_point(|before| before.at < record.at)).as_bytes(),
+        }
+    }
+
+    /// The bytes of a record as the file holds them, where those of its text are others.
+    pub fn raw_of(&self, record: &Record) -> Option<&[u8]> {
+        self.wide.as_ref().map(|_| &self.bytes[record.at as usize..][..record.len as usize])
+    }
+
+    /// Whether it is of a file in UTF-16.
+    pub fn is_wide(&self) -> bool {
+        self.wide.is_some()
     }
 
     /// Where the record at `index` starts.
@@ -292,7 +318,10 @@ impl Cell {
 
     /// Bytes of memory that it holds.
     pub fn weight(&self) -> usize {
-        self.bytes.capacity() + self.records.capacity() * (size_of::<Record>() + size_of::<Meta>()) + size_of::<Self>()
+        let text = self.wide.as_ref().map_or(0, |wide| wide.weight());
+        text + self.bytes.capacity()
+            + self.records.capacity() * (size_of::<Record>() + size_of::<Meta>())
+            + size_of::<Self>()
     }
 
     fn empty(plan: &Plan<'_>, base: Offset) -> Self {
@@ -305,6 +334,7 @@ impl Cell {
             start_tail: TailHash::default(),
             cut: None,
             open: false,
+            wide: None,
             beginning: plan.beginning.clone(),
             rules: plan.rules.clone(),
             mtime: plan.mtime,

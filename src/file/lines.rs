@@ -2,9 +2,9 @@
 
 use std::io;
 
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 
-use super::ReadAt;
+use super::{Encoding, ReadAt, encoding::WIDE_UNIT_BYTES};
 use crate::{
     entry::{Offset, cursor::TailHash},
     limits::{CURSOR_TAIL_BYTES, GRID_BYTES, RECORD_BYTES_MAX, ZERO_RUN_BYTES_MIN},
@@ -29,13 +29,29 @@ pub enum Look {
     Other,
 }
 
+/// In which units a file is written.
+///
+/// # Errors
+/// As the reader.
+pub fn encoding(reader: &(impl ReadAt + ?Sized)) -> io::Result<Encoding> {
+    let mut mark = [0; WIDE_UNIT_BYTES];
+    let got = reader.fill_at(&mut mark, Offset::ZERO)?;
+    Ok(Encoding::of(&mark[..got]))
+}
+
 /// Looks for the head of a file that is `size` bytes long, of which no newline lies in `[known.at, scanned)`.
 ///
 /// What a quiet file grows by comes with the bytes before it in one read.
 ///
 /// # Errors
 /// As the reader.
-pub fn look(reader: &(impl ReadAt + ?Sized), known: KnownHead, scanned: Offset, size: Offset) -> io::Result<Look> {
+pub fn look(
+    reader: &(impl ReadAt + ?Sized),
+    encoding: Encoding,
+    known: KnownHead,
+    scanned: Offset,
+    size: Offset,
+) -> io::Result<Look> {
     let before = Offset(known.at.0.saturating_sub(CURSOR_TAIL_BYTES));
     let near = size.since(before) <= GRID_BYTES;
     let mut bytes = vec![0; if near { size.since(before) } else { known.at.since(before) } as usize];
@@ -46,9 +62,9 @@ pub fn look(reader: &(impl ReadAt + ?Sized), known: KnownHead, scanned: Offset, 
         return Ok(Look::Other);
     }
     let found = if near {
-        memrchr(b'\n', &bytes[split..]).map(|index| known.at.after(index as u64 + 1))
+        encoding.last_line_end(&bytes[split..]).map(|end| known.at.after(end as u64))
     } else {
-        last_line_end(reader, known.at.max(scanned), size)?
+        last_line_end(reader, encoding, known.at.max(encoding.floor(scanned)), size)?
     };
     let Some(at) = found else { return Ok(Look::Same(known)) };
     let tail = if near {
@@ -69,15 +85,21 @@ pub fn look(reader: &(impl ReadAt + ?Sized), known: KnownHead, scanned: Offset, 
 ///
 /// # Errors
 /// As the reader.
-pub fn last_line_end(reader: &(impl ReadAt + ?Sized), from: Offset, to: Offset) -> io::Result<Option<Offset>> {
+pub fn last_line_end(
+    reader: &(impl ReadAt + ?Sized),
+    encoding: Encoding,
+    from: Offset,
+    to: Offset,
+) -> io::Result<Option<Offset>> {
+    let (from, to) = (encoding.floor(from), encoding.floor(to));
     let mut buf = vec![0; to.since(from).min(GRID_BYTES) as usize];
     let mut end = to;
     while from < end {
         let len = end.since(from).min(buf.len() as u64);
         let at = Offset(end.0 - len);
         let got = reader.fill_at(&mut buf[..len as usize], at)?;
-        if let Some(index) = memrchr(b'\n', &buf[..got]) {
-            return Ok(Some(at.after(index as u64 + 1)));
+        if let Some(end) = encoding.last_line_end(&buf[..got]) {
+            return Ok(Some(at.after(end as u64)));
         }
         end = at;
     }
@@ -90,8 +112,14 @@ pub fn last_line_end(reader: &(impl ReadAt + ?Sized), from: Offset, to: Offset) 
 ///
 /// # Errors
 /// As the reader.
-pub fn last_settled(reader: &(impl ReadAt + ?Sized), rules: &Rules, floor: Offset, head: Offset) -> io::Result<Offset> {
-    if !(rules.joins_lines() || rules.joins_parts()) || head <= floor {
+pub fn last_settled(
+    reader: &(impl ReadAt + ?Sized),
+    encoding: Encoding,
+    rules: &Rules,
+    floor: Offset,
+    head: Offset,
+) -> io::Result<Offset> {
+    if !joins(encoding, rules) || head <= floor {
         return Ok(head);
     }
     let mut span = 4096;
@@ -135,11 +163,12 @@ pub fn last_settled(reader: &(impl ReadAt + ?Sized), rules: &Rules, floor: Offse
 /// As the reader.
 pub fn first_record_start(
     reader: &(impl ReadAt + ?Sized),
+    encoding: Encoding,
     rules: &Rules,
     from: Offset,
     to: Offset,
 ) -> io::Result<Option<Offset>> {
-    if !(rules.joins_lines() || rules.joins_parts()) {
+    if !joins(encoding, rules) {
         return Ok(Some(from).filter(|from| *from < to));
     }
     // The line before decides, too: a container's runtime may have split it.
@@ -153,7 +182,7 @@ pub fn first_record_start(
     while at < to {
         // Where a record is begun by force: see `Cell`.
         let forced = last.0 / RECORD_BYTES_MAX < at.0 / RECORD_BYTES_MAX && at.since(from) >= RECORD_BYTES_MAX;
-        let Some(end) = first_line_end(reader, at, to)? else { return Ok(None) };
+        let Some(end) = first_line_end(reader, encoding, at, to)? else { return Ok(None) };
         let mut line = vec![0; (end.since(at) - 1).min(GRID_BYTES) as usize];
         let got = reader.fill_at(&mut line, at)?;
         line.truncate(got);
@@ -171,20 +200,31 @@ pub fn first_record_start(
 ///
 /// # Errors
 /// As the reader.
-pub fn first_line_end(reader: &(impl ReadAt + ?Sized), from: Offset, to: Offset) -> io::Result<Option<Offset>> {
+pub fn first_line_end(
+    reader: &(impl ReadAt + ?Sized),
+    encoding: Encoding,
+    from: Offset,
+    to: Offset,
+) -> io::Result<Option<Offset>> {
+    let from = encoding.floor(from);
     // A line is rarely longer than this; the rest is read in larger steps.
     let mut buf = vec![0; to.since(from).min(4096) as usize];
     let mut at = from;
     while at < to {
         let len = to.since(at).min(buf.len() as u64);
         let got = reader.fill_at(&mut buf[..len as usize], at)?;
-        if let Some(index) = memchr(b'\n', &buf[..got]) {
-            return Ok(Some(at.after(index as u64 + 1)));
+        if let Some(end) = encoding.first_line_end(&buf[..got]) {
+            return Ok(Some(at.after(end as u64)));
         }
         at = at.after(len);
         buf.resize(to.since(at).min(GRID_BYTES) as usize, 0);
     }
     Ok(None)
+}
+
+/// Whether a record may have several lines. In UTF-16 each line is one: nobody joins those.
+fn joins(encoding: Encoding, rules: &Rules) -> bool {
+    !encoding.is_wide() && (rules.joins_lines() || rules.joins_parts())
 }
 
 /// Where a run of zeros ends that begins at `from`, if it is so long that no program wrote it: what a writer that does not
@@ -227,7 +267,8 @@ mod tests {
                 text[old - 1] = b'\n';
             }
             let known = KnownHead { at: Offset(old as u64), tail: TailHash::of(&text[..old]) };
-            let look = |text: &[u8]| super::look(text, known, known.at, Offset(new as u64)).expect("memory");
+            let look =
+                |text: &[u8]| super::look(text, Encoding::Bytes, known, known.at, Offset(new as u64)).expect("memory");
             assert_eq!(look(&text), Look::Same(known));
             if new > old + 2 {
                 text[new - 2] = b'\n';
@@ -244,12 +285,12 @@ mod tests {
     #[test]
     fn the_first_line_end_is_found() {
         let mut text = vec![b'x'; 300_000];
-        assert_eq!(first_line_end(&text[..], Offset(0), Offset(300_000)).expect("memory"), None);
+        assert_eq!(first_line_end(&text[..], Encoding::Bytes, Offset(0), Offset(300_000)).expect("memory"), None);
         for at in [0, 4095, 4096, 70_000, 299_999] {
             text[at] = b'\n';
-            let found = first_line_end(&text[..], Offset(0), Offset(300_000)).expect("memory");
+            let found = first_line_end(&text[..], Encoding::Bytes, Offset(0), Offset(300_000)).expect("memory");
             assert_eq!(found, Some(Offset(at as u64 + 1)));
-            assert_eq!(first_line_end(&text[..], Offset(0), Offset(at as u64)).expect("memory"), None);
+            assert_eq!(first_line_end(&text[..], Encoding::Bytes, Offset(0), Offset(at as u64)).expect("memory"), None);
             text[at] = b'x';
         }
     }
@@ -266,7 +307,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &[u8], from: u64, to: u64, expected: Option<u64>) {
-        let found = last_line_end(text, Offset(from), Offset(to)).expect("memory never fails");
+        let found = last_line_end(text, Encoding::Bytes, Offset(from), Offset(to)).expect("memory never fails");
         assert_eq!(found, expected.map(Offset));
     }
 

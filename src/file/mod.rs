@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod cell;
 pub mod content;
+pub mod encoding;
 pub mod identity;
 pub mod lineage;
 pub mod lines;
@@ -14,5 +15,6 @@ pub mod seek;
 
 pub use cell::{Cell, CellError};
 pub use content::Content;
+pub use encoding::Encoding;
 pub use identity::{Identity, Stat};
 pub use read::{Blocking, Cached, ReadAt};

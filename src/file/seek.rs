@@ -4,7 +4,7 @@
 //! cannot be right where they stand (1970 before the clock was set, a year in the future) are not looked at; where too
 //! many of them follow each other the file is read whole.
 
-use super::{Cell, CellError, ReadAt, cell::Plan, lines};
+use super::{Cell, CellError, Encoding, ReadAt, cell::Plan, lines};
 use crate::{
     entry::{Nanos, Offset},
     limits::{DISPLACED_MAX, GRID_BYTES, SEEK_TRIES_MAX},
@@ -144,7 +144,7 @@ fn probe_from(
         if index >= cells.end {
             return Ok(Found::None);
         }
-        let Some(start) = record_start(reader, index, plan.head)? else { return Ok(Found::None) };
+        let Some(start) = record_start(reader, index, plan)? else { return Ok(Found::None) };
         // A long line hides the stretches that it covers.
         index = start.0 / GRID_BYTES;
         if index >= cells.end || start >= plan.head {
@@ -160,12 +160,13 @@ fn probe_from(
 }
 
 /// The first start of a record on or after a line of the grid.
-fn record_start(reader: &(impl ReadAt + ?Sized), index: u64, head: Offset) -> Result<Option<Offset>, CellError> {
+fn record_start(reader: &(impl ReadAt + ?Sized), index: u64, plan: &Plan<'_>) -> Result<Option<Offset>, CellError> {
     if index == 0 {
         return Ok(Some(Offset::ZERO));
     }
     let from = Offset(index * GRID_BYTES - 1);
-    lines::first_line_end(reader, from, head).map_err(|error| CellError::Io(from, error))
+    lines::first_line_end(reader, Encoding::of(&plan.beginning), from, plan.head)
+        .map_err(|error| CellError::Io(from, error))
 }
 
 fn probe(cell: &Cell, credible: Credible) -> Option<Probe> {

@@ -215,11 +215,11 @@ mod joined {
             prop_assert_eq!(cells(&text, from, &rules), rest);
             // Entering anywhere finds the next start, and the last record is the one that may go on.
             let head = Offset(text.len() as u64);
-            let settled = lines::last_settled(&text[..], &rules, Offset::ZERO, head).expect("memory never fails");
+            let settled = lines::last_settled(&text[..], Encoding::Bytes, &rules, Offset::ZERO, head).expect("memory never fails");
             prop_assert_eq!(Some(&settled.0), starts.last());
             let anywhere = Offset(pick.index(text.len()) as u64);
-            if let Some(line) = lines::first_line_end(&text[..], anywhere, head).expect("memory never fails") {
-                let found = lines::first_record_start(&text[..], &rules, line, head).expect("memory never fails");
+            if let Some(line) = lines::first_line_end(&text[..], Encoding::Bytes, anywhere, head).expect("memory never fails") {
+                let found = lines::first_record_start(&text[..], Encoding::Bytes, &rules, line, head).expect("memory never fails");
                 prop_assert_eq!(found.map(|at| at.0), starts.iter().copied().find(|at| *at >= line.0));
             }
         }

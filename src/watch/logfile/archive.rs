@@ -39,7 +39,7 @@ impl LogFile {
     }
 
     fn publish_archive(&self, archive: &Archive, size: Offset, mtime: Nanos) -> io::Result<Checked> {
-        let head = lines::last_line_end(archive, Offset::ZERO, size)?.unwrap_or_default();
+        let head = lines::last_line_end(archive, lines::encoding(archive)?, Offset::ZERO, size)?.unwrap_or_default();
         let mut state = lock(&self.state);
         let generation = state.published.generation;
         state.published = Published { generation, head, size, mtime, finished: true, estimated: false };

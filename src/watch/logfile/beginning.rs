@@ -6,7 +6,10 @@ use std::{collections::VecDeque, io, sync::Arc};
 use super::{LogFile, Published};
 use crate::{
     entry::Offset,
-    file::{ReadAt, lines::KnownHead},
+    file::{
+        Encoding, ReadAt,
+        lines::{self, KnownHead},
+    },
     limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES, PAST_BEGINNINGS_MAX},
     sync::lock,
 };
@@ -65,6 +68,20 @@ impl LogFile {
         let known = lock(&self.beginnings);
         let enough = known.beginning.len() as u64 >= at.0.min(CURSOR_HEAD_BYTES);
         (enough && (known.generation == generation || at == Offset::ZERO)).then(|| known.beginning.clone())
+    }
+
+    /// In which units it is written.
+    ///
+    /// # Errors
+    /// As the reader.
+    pub fn encoding(&self, reader: &(impl ReadAt + ?Sized), now: &Published) -> io::Result<Encoding> {
+        {
+            let known = lock(&self.beginnings);
+            if known.generation == now.generation && !known.beginning.is_empty() {
+                return Ok(Encoding::of(&known.beginning));
+            }
+        }
+        lines::encoding(reader)
     }
 
     /// What is known of its content and of what it held before: a file that holds the same may be a copy of it.

@@ -353,16 +353,22 @@ impl LogFile {
         }
         // A writer that fills what it reserved changes bytes behind the place where no newline was.
         let scanned = if size == before.size { known.at } else { scanned };
-        let look = if size < before.size { Look::Other } else { lines::look(reader, known, scanned, size)? };
+        let look = match size < before.size {
+            true => Look::Other,
+            false => lines::look(reader, self.encoding(reader, &before)?, known, scanned, size)?,
+        };
         let (truncated, head) = match look {
             Look::Same(head) => (false, head),
-            Look::Other => match lines::look(reader, KnownHead::default(), Offset::ZERO, size)? {
-                Look::Same(head) => (true, head),
-                Look::Other => (true, KnownHead::default()),
-            },
+            Look::Other => {
+                match lines::look(reader, lines::encoding(reader)?, KnownHead::default(), Offset::ZERO, size)? {
+                    Look::Same(head) => (true, head),
+                    Look::Other => (true, KnownHead::default()),
+                }
+            }
         };
         let floor = if truncated { Offset::ZERO } else { before.head };
-        let settled = lines::last_settled(reader, &self.log.source.settings().rules, floor, head.at)?;
+        let encoding = if truncated { lines::encoding(reader)? } else { self.encoding(reader, &before)? };
+        let settled = lines::last_settled(reader, encoding, &self.log.source.settings().rules, floor, head.at)?;
         if truncated {
             self.remember(before.generation, known, before.size);
         }
