@@ -1,6 +1,6 @@
 //! One file of a subscription, and how far the subscription is in it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{WaitingItem, event::Event, merge::Order, succession::Search};
 use crate::{
@@ -133,6 +133,12 @@ impl Member {
             tail,
             after_piece: self.after_piece,
         })
+    }
+
+    /// Whether `file` was the one before it in its log.
+    pub fn follows(&self, file: &LogFile) -> bool {
+        let before = self.file.predecessor.as_ref().and_then(Weak::upgrade);
+        before.is_some_and(|before| before.id == file.id)
     }
 
     /// Whether nothing of it is left to hand on.

@@ -25,7 +25,7 @@ use super::{
     turn::Step,
 };
 use crate::{
-    entry::{Nanos, cursor::EntryCursor, encode::Shape, stream_cursor::StreamCursor},
+    entry::{Nanos, Offset, cursor::EntryCursor, encode::Shape, stream_cursor::StreamCursor},
     limits::POLL_WORK_MAX,
     sync::{Mutex, lock},
     watch::{Changes, FileId, Log, LogFile, Reading, Ticket},
@@ -320,6 +320,10 @@ impl Subscription {
             let mut member = Member::new(file.clone(), start);
             let before = file.predecessor.as_ref().and_then(Weak::upgrade);
             member.hold = before.map(|before| (before.id, before.published().head));
+            // Those that came after it and were known before it.
+            let successors =
+                self.members.iter_mut().filter(|member| member.at() == Offset::ZERO && member.follows(file));
+            successors.for_each(|member| member.hold = Some((file.id, file.published().head)));
             let follows = self.members.iter().any(|member| Arc::ptr_eq(&member.file.log, &file.log));
             let change = if follows { FileChange::Rotated } else { FileChange::Added };
             self.events.push_back(Event::FileChange(file.log.clone(), change));

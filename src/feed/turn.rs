@@ -1,7 +1,7 @@
 //! One file's turn in a subscription: what lies at the place in it goes out, and the place moves on.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
     time::Instant,
 };
@@ -164,6 +164,11 @@ impl Subscription {
 
     /// Whether another file has to be read up to a place before this one.
     pub(super) fn is_held(&mut self, index: usize) -> bool {
+        // While it is not known whether what came before it is news, nobody knows what comes first.
+        let before = self.members[index].file.predecessor.as_ref().and_then(Weak::upgrade);
+        if self.members[index].at() == Offset::ZERO && before.is_some_and(|before| before.is_undecided()) {
+            return true;
+        }
         let Some((file, until)) = self.members[index].hold else { return false };
         let before = self.members.iter().find(|member| member.file.id == file);
         // A predecessor whose content began anew, or that this subscription does not read, holds nothing back.

@@ -44,6 +44,17 @@ pub enum Rank {
     Bare,
 }
 
+impl Rank {
+    /// How the file was named when it was rotated: only names of one manner tell which of two files is older.
+    pub fn manner(&self) -> u8 {
+        match self {
+            Self::Dated(..) => 0,
+            Self::Numbered(_) => 1,
+            Self::Bare => 2,
+        }
+    }
+}
+
 /// What stands between a log's name and the tag of a rotated one.
 const SEPARATORS: &[u8] = b".-_";
 /// What stands between the numbers of a date, a time and a counter.

@@ -4,6 +4,7 @@
 //! cascade that is half done harms nothing.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashMap},
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -44,14 +45,39 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// What orders the rotated files of a log: the time of the last change, then the name's rank.
-    fn age(&self) -> (Option<Nanos>, Option<Rank>) {
-        let changed = match &self.thing {
+    /// When the file there changed last.
+    fn changed(&self) -> Option<Nanos> {
+        match &self.thing {
             Thing::File(stat) => Some(stat.mtime),
             Thing::Trouble(_) | Thing::Nothing => None,
-        };
-        (changed, rank(&self.log, &self.path))
+        }
     }
+}
+
+/// Brings what was seen into an order in which the past of a log comes before what follows it.
+///
+/// Among names of one manner the name tells, since a program that never opens its log anew may write to a file long after
+/// it was rotated: none is taken for younger than one that its name makes older. Else the last change tells.
+fn sort_by_age(seen: &mut Vec<Seen>) {
+    let mut seen_with_rank: Vec<_> = seen.drain(..).map(|seen| (rank(&seen.log, &seen.path), seen)).collect();
+    let manner = |rank: &Option<Rank>| rank.as_ref().map(Rank::manner);
+    // The youngest of each log and manner first.
+    seen_with_rank
+        .sort_by(|(a_rank, a), (b_rank, b)| (&b.log, manner(b_rank), b_rank).cmp(&(&a.log, manner(a_rank), a_rank)));
+    let mut aged: Vec<((PathBuf, bool, Option<Nanos>, Option<Rank>, PathBuf), Seen)> = Vec::new();
+    for (rank, seen) in seen_with_rank {
+        let mut changed = seen.changed();
+        if let Some(((log, _, younger, other, _), _)) = aged.last()
+            && *log == seen.log
+            && rank.is_some()
+            && manner(other) == manner(&rank)
+        {
+            changed = changed.min(*younger);
+        }
+        aged.push(((seen.log.clone(), seen.log == seen.path, changed, rank, seen.path.clone()), seen));
+    }
+    aged.sort_by(|(a, _), (b, _)| a.cmp(b));
+    seen.extend(aged.into_iter().map(|(_, seen)| seen));
 }
 
 /// What the name of a rotated file says of its place among those of its log.
@@ -166,8 +192,7 @@ impl Known {
     /// Takes in what was seen. Every path that was looked at is named, those at which nothing lies as well.
     pub fn take_in(&mut self, mut seen: Vec<Seen>) -> Vec<Change> {
         let mut changes = Vec::new();
-        // The past of a log before what follows it, so that files of one log are numbered in their order.
-        seen.sort_by_cached_key(|seen| (seen.log.clone(), seen.log == seen.path, seen.age(), seen.path.clone()));
+        sort_by_age(&mut seen);
         self.leave(&seen, &mut changes);
         for seen in seen {
             match seen.thing {
@@ -307,13 +332,21 @@ fn place_among(known: &[Arc<LogFile>], path: &Path, stat: &Stat, role: Role) -> 
         // The same in other clothes.
         return twin + 1;
     }
-    let age = |changed: Nanos, log: &Path, path: &Path| (changed, rank(log, path));
-    let is_younger = |file: &Arc<LogFile>| {
-        let log = &file.log.path;
-        file.role() == Role::Live
-            || age(stat.mtime, log, path) < age(file.published().mtime, log, &file.path()) && role == Role::Archive
+    let Some(log) = known.first().map(|file| file.log.path.clone()) else { return 0 };
+    let mine = rank(&log, path);
+    // What the names tell, of files that still have theirs.
+    let by_name = |file: &Arc<LogFile>| {
+        let its = rank(&log, &file.path()).filter(|_| file.role() != Role::Gone)?;
+        let mine = mine.as_ref().filter(|mine| mine.manner() == its.manner())?;
+        Some(mine.cmp(&its))
     };
-    known.iter().rposition(|file| !is_younger(file)).map_or(0, |before| before + 1)
+    let is_live = |file: &&Arc<LogFile>| file.role() == Role::Live;
+    let older = known.iter().rposition(|file| by_name(file).is_some_and(Ordering::is_gt)).map_or(0, |at| at + 1);
+    let younger = |file: &Arc<LogFile>| is_live(&file) || by_name(file).is_some_and(Ordering::is_lt);
+    let until = known.iter().position(younger).unwrap_or(known.len()).max(older);
+    // Between those, the last change.
+    let is_younger = |file: &Arc<LogFile>| role == Role::Archive && stat.mtime < file.published().mtime;
+    known[older..until].iter().rposition(|file| !is_younger(file)).map_or(older, |before| older + before + 1)
 }
 
 #[cfg(test)]
@@ -389,6 +422,30 @@ mod tests {
         let before =
             |path: &str| known.at(Path::new(path))?.predecessor.clone()?.upgrade().map(|file| file.identity.ino);
         assert_eq!((before("/a"), before("/a.1")), (Some(2), Some(1)));
+    }
+
+    #[test]
+    fn a_rotated_file_that_is_written_late_stays_older_than_its_successor() {
+        let (mut known, s) = (Known::default(), source());
+        let rotated = |path: &str, ino: u64, mtime: i64| {
+            let mut seen = Seen { log: "/a".into(), ..file(path, &s, ino) };
+            if let Thing::File(stat) = &mut seen.thing {
+                stat.mtime = Nanos(mtime);
+            }
+            seen
+        };
+        let order = |known: &Known| -> Vec<u64> {
+            known.of_log("s", Path::new("/a")).iter().map(|file| file.identity.ino).collect()
+        };
+        known.take_in(vec![
+            file("/a", &s, 9),
+            rotated("/a.1", 1, 50),
+            rotated("/a.2", 2, 80),
+            rotated("/a-20260101", 3, 60),
+        ]);
+        assert_eq!(order(&known), [2, 1, 3, 9]);
+        known.take_in(vec![file("/a", &s, 9), rotated("/a.3", 4, 90), rotated("/a-20260102", 5, 10)]);
+        assert_eq!(order(&known), [4, 2, 1, 3, 5, 9]);
     }
 
     #[test]
