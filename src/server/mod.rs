@@ -157,7 +157,7 @@ async fn metrics(
 ) -> Response {
     let caller = match shared.auth.authenticate(&headers, &connection) {
         Ok(caller) => caller,
-        Err(why) => return (StatusCode::UNAUTHORIZED, format!("{why}\n")).into_response(),
+        Err(why) => return Refused::from(grpc::status::of_unauthenticated(why)).into_response(),
     };
     shared.feed.measure();
     shared.streams.measure();

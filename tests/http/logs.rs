@@ -55,6 +55,26 @@ async fn walking_by_cursor_gives_the_files_exactly() {
 }
 
 #[tokio::test]
+async fn a_page_has_1000_entries_unless_said_and_10000_at_most() {
+    let host = Host::start(&[("a", &lines(0..10_050))]);
+    for (limit, expected) in [
+        ("", 1000),
+        ("limit=0", 1000),
+        ("limit=1", 1),
+        ("limit=9999", 9999),
+        ("limit=10000", 10_000),
+        ("limit=10001", 10_000),
+    ] {
+        let page = host.page(limit).await;
+        assert_eq!((messages(&page).len(), &page["events"]), (expected, &json!([])), "{limit}");
+        let next = host.page(&format!("limit=2&cursor={}", quoted(&cursor(&page)))).await;
+        assert_eq!(messages(&next), texts(expected..expected + 2), "{limit}");
+    }
+    let whole = "limit=18446744073709551615&tail=18446744073709551615";
+    assert_eq!(messages(&host.page(whole).await).len(), 10_000);
+}
+
+#[tokio::test]
 async fn a_page_ends_at_4_mib_and_the_next_goes_on() {
     let long = "x".repeat(700_000);
     let text: String = (0..12).map(|number| format!("{number} {long}\n")).collect();

@@ -74,6 +74,10 @@ async fn grpc_web_brings_the_same_messages_with_the_trailers_at_the_end() {
 
     let native = host.send("POST", "/logtap.v1.LogService/GetLogs", &[("content-type", "application/grpc")], b"").await;
     assert_eq!(native.response.status(), 505);
+    for kind in ["text/plain", "application/json", "application/grpc-web+json"] {
+        let refused = host.send("POST", "/logtap.v1.LogService/GetLogs", &[("content-type", kind)], &[0; 5]).await;
+        assert_eq!(refused.response.status(), 415, "{kind}");
+    }
 }
 
 /// The frames of a gRPC body: flag and content.

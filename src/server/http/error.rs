@@ -55,6 +55,12 @@ impl Refused {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "OUT_OF_RANGE", message)
     }
 
+    /// 415: a call whose body is of a type that is no gRPC.
+    pub fn no_grpc() -> Self {
+        let message = "the body has to be application/grpc, or application/grpc-web, with protobuf in it".to_owned();
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "INVALID_ARGUMENT", message)
+    }
+
     /// 421: the name by which the client calls us is not ours.
     pub fn misdirected(message: String) -> Self {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "PERMISSION_DENIED", message)

@@ -65,9 +65,12 @@ pub fn is_native(headers: &HeaderMap) -> bool {
     kind.strip_prefix(b"application/grpc").is_some_and(|rest| !rest.starts_with(b"-web"))
 }
 
-/// Makes a gRPC call of a gRPC-Web one, and a gRPC-Web answer of its answer; other requests pass as they are.
+/// Makes a gRPC call of a gRPC-Web one, and a gRPC-Web answer of its answer; gRPC passes as it is, and nothing else does.
 pub async fn adapt(mut request: Request, next: Next) -> Response {
-    let Some(form) = Form::of(request.headers()) else { return next.run(request).await };
+    if is_native(request.headers()) {
+        return next.run(request).await;
+    }
+    let Some(form) = Form::of(request.headers()) else { return Refused::no_grpc().into_response() };
     request.headers_mut().insert(header::CONTENT_TYPE, GRPC);
     request.headers_mut().remove(header::CONTENT_LENGTH);
     request.extensions_mut().insert(Transport::GrpcWeb);

@@ -102,7 +102,11 @@ fn check_origin(headers: &HeaderMap, host: &Authority) -> Result<(), Refused> {
         if origin.to_str().is_ok_and(|origin| is_origin_of(origin, host)) {
             return Ok(());
         }
-        return Err(Refused::foreign_origin(format!("{origin:?} is another origin than this server's")));
+        let message = format!(
+            "{origin:?} is another origin than {host}: if it is that of a proxy before this server, have the proxy pass \
+             the Host header on"
+        );
+        return Err(Refused::foreign_origin(message));
     }
     let is = |name: &HeaderName, value: &str| headers.get(name).is_some_and(|given| given == value);
     if is(&SEC_FETCH_SITE, "cross-site") && !is(&SEC_FETCH_MODE, "navigate") {

@@ -146,15 +146,10 @@ impl Page {
         let mut body = Vec::with_capacity(self.entries.len() + 1024);
         body.extend_from_slice(b"{\"entries\":[");
         body.extend_from_slice(&self.entries);
-        let rest = json!({
-            "events": self.events,
-            "cursor": json::to_base64(&cursor.encode()),
-            "start": json::to_base64(&start),
-        });
-        body.extend_from_slice(b"],");
-        // The members of an object, without its opening brace.
-        body.extend_from_slice(&rest.to_string().as_bytes()[1..]);
-        body.push(b'\n');
+        let (events, cursor) = (Value::from(self.events), json::to_base64(&cursor.encode()));
+        let rest =
+            format!("],\"events\":{events},\"cursor\":\"{cursor}\",\"start\":\"{}\"}}\n", json::to_base64(&start));
+        body.extend_from_slice(rest.as_bytes());
         let mut response = Response::new(Body::from(body));
         response.headers_mut().insert(header::CONTENT_TYPE, json::CONTENT_TYPE);
         response

@@ -228,13 +228,21 @@ fn time(name: &str, text: &str) -> Result<Timestamp, Refused> {
 }
 
 fn wait(name: &str, text: &str) -> Result<Duration, Refused> {
-    let bare = text.parse::<u32>().ok().map(|seconds| Duration::from_secs(seconds.into()));
-    let wait = duration(text).or(bare);
-    let wait = wait.ok_or_else(|| Refused::invalid(name, format!("{text:?} is no time to wait, like 30s")))?;
+    let wait = duration(text)
+        .or_else(|| seconds(text))
+        .ok_or_else(|| Refused::invalid(name, format!("{text:?} is no time to wait, like 30s")))?;
     if wait > POLL_WAIT_MAX {
         return Err(Refused::invalid(name, format!("more than the {} s allowed", POLL_WAIT_MAX.as_secs())));
     }
     Ok(wait)
+}
+
+/// `30`, `0.5` or `1.5s`.
+fn seconds(text: &str) -> Option<Duration> {
+    let number = text.strip_suffix('s').unwrap_or(text);
+    // Rust would take a sign and an exponent, too.
+    let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    Duration::try_from_secs_f64(number.parse().ok()?).ok().filter(|_| plain)
 }
 
 /// `300ms`, `30s`, `15m`, `2h`, `7d` or `1w`.
@@ -295,7 +303,10 @@ mod tests {
             ("where=k=1&where=k=2", "where: \"k\" cannot have two values"),
             ("since=yesterday-ish", "since: \"yesterday-ish\" is neither RFC 3339 nor how long ago, like 15m"),
             ("wait=61s", "wait: more than the 60 s allowed"),
+            ("wait=60.5", "wait: more than the 60 s allowed"),
             ("wait=-1s", "wait: \"-1s\" is no time to wait, like 30s"),
+            ("wait=1e1", "wait: \"1e1\" is no time to wait, like 30s"),
+            ("wait=", "wait: \"\" is no time to wait, like 30s"),
             ("follow=maybe", "follow: \"maybe\" is neither true nor false"),
             ("include=%ff", "%ff: it is not UTF-8"),
         ] {
@@ -335,6 +346,10 @@ mod tests {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
         let ago = now - read("15m").expect("so long ago").0;
         assert!((899..=901).contains(&ago), "{ago}");
+        for (text, millis) in [("0", 0), ("60", 60_000), ("0.5", 500), ("1.5s", 1_500), ("250ms", 250), ("1m", 60_000)]
+        {
+            assert_eq!(wait("wait", text).expect("a time"), Duration::from_millis(millis), "{text}");
+        }
         assert_eq!(duration("99999999999999999999s"), None);
         assert_eq!(duration("18446744073709551615w"), None);
     }
