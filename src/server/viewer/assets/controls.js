@@ -27,7 +27,7 @@ export class Controls {
       h("span", { className: "chip-name", textContent: "No level" }),
       h("span", { className: "chip-count" }),
     );
-    byId("chips").append(...this.chips.map(({ element }) => element), this.none);
+    byId("chips").prepend(...this.chips.map(({ element }) => element), this.none);
     this.range = byId("range");
     this.range.append(...RANGES.map(([value, textContent]) => h("option", { value, textContent })));
     this.listen();
@@ -149,7 +149,10 @@ export class Controls {
       if (chip >= 0) counts[chip] += count;
       if (number >= ERROR_MIN) errors += count;
     }
-    this.chips.forEach(({ count }, index) => setText(count, shortCount(counts[index])));
+    this.chips.forEach(({ element, count }, index) => {
+      setText(count, shortCount(counts[index]));
+      element.classList.toggle("zero", counts[index] === 0);
+    });
     setText(this.none.lastChild, shortCount(store.counts[0]));
     this.none.hidden = store.counts[0] === 0;
     setText(byId("errors-count"), shortCount(errors));

@@ -26,13 +26,15 @@ const FLAG_WORDS = [
 
 export class Details {
   /**
-   * `resolve(row, signal)` asks the server for cursor and fields, `context(entry, count, signal)` for the lines around;
-   * `link(entry)` is the address of an entry, `onWhere(pair)` filters by a field, `onContext(entry)` shows the file there.
+   * `resolve(row, signal)` asks the server for cursor and fields, `continuation(entry, signal)` for the lines that
+   * continue it, `context(entry, count, signal)` for the lines around; `link(entry)` is the address of an entry,
+   * `onWhere(pair)` filters by a field, `onContext(entry)` shows the file there.
    */
-  constructor({ root, body, store, resolve, context, link, onWhere, onContext, announce }) {
-    Object.assign(this, { root, body, store, resolve, context, link, onWhere, onContext, announce });
+  constructor({ root, body, store, ...calls }) {
+    Object.assign(this, { root, body, store, ...calls });
     this.abort = new AbortController();
     this.entry = null;
+    this.trace = [];
   }
 
   get isOpen() {
@@ -47,6 +49,7 @@ export class Details {
     this.terms = terms;
     this.root.hidden = false;
     this.entry = this.store.entry(row);
+    this.trace = [];
     this.resolved = this.complete(row, this.abort.signal);
     this.render();
     this.body.scrollTop = 0;
@@ -64,11 +67,29 @@ export class Details {
       if (signal.aborted) return null;
       this.entry = entry;
       this.renderFields();
+      if (entry.cursor) this.completeTrace(entry, signal);
       return entry;
     } catch (error) {
       if (!signal.aborted) this.announce(`Fields are not available: ${error.message}`);
       return null;
     }
+  }
+
+  /** The rest of a stack trace belongs to its first line, also where the list shows that one alone. */
+  async completeTrace(entry, signal) {
+    try {
+      const trace = await this.continuation(entry, signal);
+      if (signal.aborted || trace.length === 0) return;
+      this.trace = trace;
+      this.renderMessage();
+    } catch {
+      // The lines around can still be asked for, and then it is said what is wrong.
+    }
+  }
+
+  /** The entry's text with the lines that continue it. */
+  get whole() {
+    return [this.entry.message, ...this.trace].join("\n");
   }
 
   render() {
@@ -82,11 +103,8 @@ export class Details {
       ["File", entry.path],
       ...(flags.length > 0 ? [["Notes", flags.join(", ")]] : []),
     ];
-    const shown = entry.message.length > TEXT_MAX ? `${entry.message.slice(0, TEXT_MAX)}…` : entry.message;
-    const parsed = parseAnsi(shown);
-    const text = h("pre", { className: `message l-${severity.css}`, tabIndex: 0, "aria-label": "Message" });
-    renderText(text, parsed, highlights(this.terms, parsed.plain));
-    const json = jsonOf(parsed.plain);
+    this.message = h("pre", { className: `message l-${severity.css}`, tabIndex: 0, "aria-label": "Message" });
+    const json = jsonOf(this.renderMessage());
     this.fields = h("div", { className: "fields" });
     this.around = h("div", { className: "around" });
     this.body.replaceChildren(
@@ -98,7 +116,7 @@ export class Details {
           h("dd", { textContent: value, className: name === "Level" ? `l-${severity.css} level-word` : "" }),
         ]),
       ),
-      text,
+      this.message,
       ...(json ? [h("h3", { textContent: "JSON" }), h("div", { className: "json" }, jsonTree(json))] : []),
       this.fields,
       h("h3", { textContent: "Around this line" }),
@@ -106,6 +124,15 @@ export class Details {
       this.around,
     );
     this.renderFields();
+  }
+
+  renderMessage() {
+    const { whole } = this;
+    // The lines of a trace are read down their beginnings.
+    this.message.classList.toggle("lines", whole.includes("\n"));
+    const parsed = parseAnsi(whole.length > TEXT_MAX ? `${whole.slice(0, TEXT_MAX)}…` : whole);
+    renderText(this.message, parsed, highlights(this.terms, parsed.plain));
+    return parsed.plain;
   }
 
   contextButtons() {
@@ -178,9 +205,7 @@ export class Details {
 
   async copyLine() {
     if (this.entry)
-      this.announce(
-        (await copyText(this.entry.message)) ? "Line copied" : "The browser did not let the line be copied",
-      );
+      this.announce((await copyText(this.whole)) ? "Line copied" : "The browser did not let the line be copied");
   }
 
   /** Copies the address of this entry. The cursor comes from the server when the row has none of its own. */

@@ -10,6 +10,9 @@ for (let severity = 1; severity < 256; severity += 1)
 
 /** Width of a bar at least, in pixels. */
 const BAR = 6;
+/** Height of the strip of times below the bars, and room for one of them. */
+const SCALE = 14;
+const TICK_ROOM = 110;
 /** Widths of a bar that people can name, in milliseconds. */
 const STEPS = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1.5e4, 3e4, 6e4, 1.2e5, 3e5, 6e5, 9e5, 1.8e6, 3.6e6, 7.2e6,
@@ -100,6 +103,7 @@ export class Histogram {
     bars.forEach((bar, index) => {
       if (bar.total > 0) this.drawBar(bar, index * width, width, highest);
     });
+    if (bars.length > 0) this.drawTimes(width);
     if (this.drag) this.drawSpan(...this.span());
     else if (this.cursor >= 0) this.drawSpan(this.cursor * width, (this.cursor + 1) * width);
     const visible = bars.length > 0;
@@ -109,10 +113,10 @@ export class Histogram {
 
   /** Errors get two pixels at least: one among ten thousand is what the reader looks for. */
   drawBar(bar, x, width, highest) {
-    const room = this.height - 8;
+    const room = this.height - SCALE - 6;
     // A square root keeps the quiet hours visible beside a burst.
     const full = Math.max(2, Math.sqrt(bar.total / highest) * room);
-    let y = this.height;
+    let y = this.height - SCALE;
     for (let layer = LAYERS.length - 1; layer >= 0; layer -= 1) {
       if (bar.layers[layer] === 0) continue;
       const height = Math.max(layer >= 3 ? 2 : 0.5, (bar.layers[layer] / bar.total) * full);
@@ -120,6 +124,31 @@ export class Histogram {
       this.context.fillRect(x, Math.max(0, y - height), Math.max(1, width - 1), height);
       y -= height;
     }
+  }
+
+  /** Round times below the bars, as many as there is room for. */
+  drawTimes(width) {
+    const { context, clock, step, bars } = this;
+    const fits = (each) => each % step === 0 && (each / step) * width >= TICK_ROOM;
+    const every = STEPS.find(fits) ?? Math.ceil(TICK_ROOM / width) * step;
+    const shift = clock.shift(this.from);
+    context.font = this.font;
+    context.textBaseline = "bottom";
+    const first = Math.ceil((this.from + shift) / every) * every - shift;
+    for (let time = first; time < this.from + bars.length * step; time += every) {
+      const x = Math.round(((time - this.from) / step) * width);
+      context.fillStyle = this.colors.tick;
+      context.fillRect(x, this.height - SCALE, 1, SCALE);
+      context.fillStyle = this.colors.label;
+      context.fillText(this.tickText(time, every), x + 4, this.height);
+    }
+  }
+
+  /** A time as short as can be: seconds where they differ, the day where one begins. */
+  tickText(time, every) {
+    const { clock } = this;
+    if (every >= 8.64e7 || (time + clock.shift(time)) % 8.64e7 === 0) return clock.day(time);
+    return every < 1e3 ? clock.time(time) : clock.short(time).replace(/(:\d\d):00$/, "$1");
   }
 
   drawSpan(from, to) {
@@ -136,7 +165,8 @@ export class Histogram {
       return getComputedStyle(probe).color;
     };
     const colors = LAYERS.map(read);
-    colors.span = read("span");
+    for (const name of ["span", "tick", "label"]) colors[name] = read(name);
+    this.font = `10px ${getComputedStyle(this.label).fontFamily}`;
     probe.remove();
     return colors;
   }

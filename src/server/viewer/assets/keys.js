@@ -39,6 +39,7 @@ const GROUPS = [
       [["c"], "copy line", "copyLine"],
       [["l"], "copy link", "copyLink"],
       [["z"], "fold stack traces or not", "folding"],
+      [["w"], "lines as written, or brief", "written"],
       [["t"], "local time or UTC", "utc"],
       [["d"], "dark or light", "theme"],
       [["Escape"], "close, clear", "escape"],

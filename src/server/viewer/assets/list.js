@@ -31,6 +31,8 @@ export class List {
     this.anchor = null;
     this.look = 0;
     this.settledTop = 0;
+    // Whether rows say again what the columns say.
+    this.written = false;
     this.listen();
     this.measure();
   }
@@ -55,8 +57,6 @@ export class List {
     this.rowHeight = parseFloat(style.getPropertyValue("--row")) || 20;
     this.height = this.scroller.clientHeight;
     this.narrow = this.scroller.clientWidth < 640;
-    // With little room, what the columns say is not said again in the text.
-    this.tight = this.scroller.clientWidth < 820;
     const probe = h("span", { className: "text probe", textContent: "0".repeat(100) });
     this.canvas.append(probe);
     this.character = probe.getBoundingClientRect().width / 100 || 8;
@@ -107,7 +107,8 @@ export class List {
     if (this.following || Math.abs(top - now) > 0.5) scroller.scrollTop = top;
     this.settledTop = top;
     if (!this.following) this.anchorAt(top);
-    if (top < 1200) this.onReach("older");
+    // Until all loaded rows have been looked at, what lies above may be loaded already.
+    if (top < 1200 && view.complete) this.onReach("older");
     if (top + this.height > total - 1200) this.onReach("newer");
   }
 
@@ -143,7 +144,7 @@ export class List {
       dated,
       columns: this.columns,
       narrow: this.narrow,
-      tight: this.tight,
+      written: this.written,
       look: this.look,
       selected: this.selected,
       length: this.view.length,

@@ -1,6 +1,11 @@
 // Looks single entries up again: a row's cursor and fields, and the lines around it in its file.
 
+import { FLAG } from "./chunk.js";
 import { EVERYTHING, requestOf } from "./selection.js";
+import { KIND, kindOf } from "./store.js";
+
+/** Lines of a stack trace that the details show at most. */
+const TRACE_LINES = 200;
 
 export class Lookup {
   constructor({ store, transport }) {
@@ -30,6 +35,22 @@ export class Lookup {
     }
     // The file may have been rotated away or rewritten meanwhile: then what is loaded is all there is.
     return found && found.message === entry.message && found.nanos === entry.nanos ? found : entry;
+  }
+
+  /** The lines that continue an entry in its file, as those of a stack trace do, whatever the filter. */
+  async continuation({ source, path, cursor, flags }, signal) {
+    // A line that has no time of its own continues nothing: perhaps none of its file has one.
+    const timed = (flags & FLAG.TIME_NOT_FROM_LINE) === 0;
+    const file = requestOf({ ...EVERYTHING, sources: [source], paths: [path] });
+    const lines = [];
+    for await (const { chunk } of this.transport.page({ ...file, resume: [cursor], limit: TRACE_LINES }, signal)) {
+      for (let i = 0; i < (chunk?.count ?? 0); i += 1) {
+        const kind = kindOf(chunk, i);
+        if (kind === KIND.LINE || (kind === KIND.UNTIMED && !timed)) return lines;
+        lines.push(chunk.text(i));
+      }
+    }
+    return lines;
   }
 
   /** `count` entries of a row's file before and after a cursor, whatever the filter. */

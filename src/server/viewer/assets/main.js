@@ -86,6 +86,7 @@ const details = new Details({
   body: byId("details-body"),
   store,
   resolve: (row, signal) => lookup.resolve(row, signal),
+  continuation: (entry, signal) => lookup.continuation(entry, signal),
   context: (entry, count, signal) => lookup.context(entry, count, signal),
   link: (at) => new URL(writeAddress({ ...state, at }), location.href).href,
   onWhere: (pair) => change({ where: [...new Set([...state.selection.where, pair])] }),
@@ -305,6 +306,14 @@ function toggleSidebar(open = byId("sidebar").hidden) {
 
 // ---- commands ----
 
+/** Lines as they were written, or without what the columns say. */
+function setWritten(written) {
+  list.written = written;
+  remember("logtap-written", String(written));
+  announce(written ? "Lines are shown as written" : "Lines are shown without what the columns say");
+  list.invalidate();
+}
+
 function setUtc(utc) {
   clock = new Clock(utc);
   state.utc = utc;
@@ -365,6 +374,7 @@ const commands = {
     announce(view.folding ? "Stack traces are folded" : "Stack traces are shown line by line");
     list.touch();
   },
+  written: () => setWritten(!list.written),
   utc: () => setUtc(!clock.utc),
   theme: () => {
     toggleTheme();
@@ -411,6 +421,7 @@ function listenToButtons() {
   onSystemTheme(themeChanged);
 }
 
+list.written = recall("logtap-written") === "true";
 listenToButtons();
 listen(commands);
 fillHelp();

@@ -5,7 +5,7 @@ import { bytesText } from "./dom.js";
 /** The notice of an event, or null for those that are only counted on. */
 export function noticeOfEvent(event) {
   const name = event.path || event.source || "a file";
-  if (event.kind === "gap") return { tone: "gap", text: `Gap: ${gapText(event)} of ${name}` };
+  if (event.kind === "gap") return { tone: "gap", text: `Gap: ${gapText(event, name)}` };
   if (event.kind === "fileChange") {
     const text = {
       added: `New file: ${name}`,
@@ -18,10 +18,10 @@ export function noticeOfEvent(event) {
   return null;
 }
 
-function gapText({ reason, bytes }) {
-  const size = bytes ? bytesText(bytes) : "an unknown number of bytes";
-  if (reason === "truncated") return `${size} truncated before they were read`;
-  if (reason === "deleted") return `${size} deleted before they were read`;
-  if (reason === "resume lost") return `${size} gone since the last connection`;
-  return `${size} missing`;
+function gapText({ reason, bytes }, name) {
+  const lost = `${bytes ? bytesText(bytes) : "an unknown part"} of ${name}`;
+  if (reason === "truncated") return `${lost} was truncated before it was read`;
+  if (reason === "deleted") return `${lost} was deleted before it was read`;
+  if (reason === "resume lost") return `${lost} has gone since the last connection`;
+  return `${lost} is missing`;
 }

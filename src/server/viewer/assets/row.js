@@ -25,12 +25,14 @@ export function screenLines(text, columns) {
 }
 
 /**
- * A line as a row shows it: a JSON object as its message and then `key=value`, dimmed; others with what the
- * columns show already dimmed, or left out where there is little room. Expanded rows and the details have all of it.
+ * A line as a row shows it: a JSON object as its message and then `key=value`, dimmed; others without what the columns
+ * show already. Expanded rows and the details have all of it, and so has every row when lines are shown as written:
+ * then that part is only dimmed.
  */
-function brief(text, tight) {
+function brief(text, written) {
+  if (written) return withoutPrefix(parseAnsi(text), false);
   const json = text.startsWith("{") && text.endsWith("}") ? briefJson(text) : null;
-  return json ?? withoutPrefix(parseAnsi(text), tight);
+  return json ?? withoutPrefix(parseAnsi(text), true);
 }
 
 const MESSAGE_KEYS = ["message", "msg", "@m", "short_message", "event", "body"];
@@ -116,9 +118,9 @@ export class Row {
     }
   }
 
-  fillNotice(notice, { clock }) {
+  fillNotice(notice, { clock, dated }) {
     this.element.className = `row notice notice-${notice.tone}`;
-    setText(this.time, clock.short(notice.time));
+    setText(this.time, `${dated ? `${clock.day(notice.time)} ` : ""}${clock.short(notice.time)}`);
     setText(this.level, "");
     setText(this.source, "");
     setText(this.text, notice.text);
@@ -148,7 +150,7 @@ export class Row {
     this.fillText(row, line, folded, expanded, view, context);
   }
 
-  fillText(row, line, folded, expanded, view, { store, columns, tight }) {
+  fillText(row, line, folded, expanded, view, { store, columns, written }) {
     const text = store.text(row);
     if (expanded) {
       const { parsed, lines } = screenLines(text, columns);
@@ -158,7 +160,7 @@ export class Row {
     }
     const newline = text.indexOf("\n");
     const first = newline < 0 ? text : text.slice(0, newline);
-    const parsed = brief(first.length > ROW_CHARACTERS ? `${first.slice(0, ROW_CHARACTERS)}…` : first, tight);
+    const parsed = brief(first.length > ROW_CHARACTERS ? `${first.slice(0, ROW_CHARACTERS)}…` : first, written);
     renderText(this.text, parsed, highlights(view.filter.terms, parsed.plain));
     const inner = newline < 0 ? 0 : text.split("\n").length - 1;
     this.badge(true, folded, false, inner);

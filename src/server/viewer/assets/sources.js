@@ -59,7 +59,7 @@ export class SourceTree {
       }
       log.size += size;
       log.active ||= now - Date.parse(file.modifyTime ?? 0) < ACTIVE_MS;
-      log.trouble ||= file.lastError || "";
+      log.trouble ||= file.lastError || (file.watchMode === "WATCH_MODE_UNSPECIFIED" ? file.reason : "") || "";
       log.format ||= file.format || "";
       log.polled ||= file.watchMode === "WATCH_MODE_POLLING";
       log.reason ||= file.reason || "";

@@ -235,7 +235,7 @@ export class Store {
 }
 
 /** Whether a line stands for itself or looks like the continuation of the one before it. */
-function kindOf(chunk, i) {
+export function kindOf(chunk, i) {
   const byte = chunk.firstByte(i);
   if (byte === 0x20 || byte === 0x09) return KIND.CONTINUATION;
   if ((chunk.flags[i] & FLAG.TIME_NOT_FROM_LINE) === 0) return KIND.LINE;

@@ -44,8 +44,12 @@ export class Clock {
 
   /** The parts of a time in this clock's zone. */
   parts(ms) {
-    const shifted = this.utc ? ms : ms - new Date(ms).getTimezoneOffset() * 60_000;
-    return new Date(Math.floor(shifted));
+    return new Date(Math.floor(ms + this.shift(ms)));
+  }
+
+  /** How far this clock is ahead of UTC at a time, in milliseconds. */
+  shift(ms) {
+    return this.utc ? 0 : new Date(ms).getTimezoneOffset() * -60_000;
   }
 
   /** `15:04:05.678` */
@@ -66,7 +70,7 @@ export class Clock {
 
   /** A number that is equal for times of one day. */
   dayNumber(ms) {
-    return Math.floor((this.utc ? ms : ms - new Date(ms).getTimezoneOffset() * 60_000) / 8.64e7);
+    return Math.floor((ms + this.shift(ms)) / 8.64e7);
   }
 
   /** `2026-11-24 15:04:05.678901234 +01:00` */

@@ -2,7 +2,6 @@
 // lines. Kept up to date by small steps: appended rows are looked at once, and a new filter works from the newest row
 // back in slices, so that the screen is right long before the last of 100,000 rows has been searched.
 
-import { levelRange } from "./levels.js";
 import { FLAG } from "./chunk.js";
 import { KIND } from "./store.js";
 
@@ -214,10 +213,4 @@ export class View {
     }
     return -1;
   }
-}
-
-/** A test for rows of errors. */
-export function isErrorRow(store) {
-  const { min } = levelRange("error");
-  return (row) => store.severity[store.at(row)] >= min;
 }
