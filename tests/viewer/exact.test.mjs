@@ -1,14 +1,25 @@
 // No line lost or repeated, whatever happens to the connection; nothing left behind at the server.
 
 import assert from "node:assert/strict";
+import { renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { allRows, closed, eventually, launch, lines, open, seen, state, withHost } from "./harness.mjs";
+import { gzipSync } from "node:zlib";
+import { allRows, closed, eventually, launch, lines, open, seen, state, toTheBeginning, withHost } from "./harness.mjs";
 
 let browser;
 before(async () => {
   browser = await launch();
 });
 after(() => browser.close());
+
+/** Keeps wires from getting through. */
+async function block(page, wires) {
+  await page.route("**/logtap.v1.LogService/**", (route) => route.abort());
+  if (wires.includes("sse"))
+    await page.route("**/api/v1/logs", (route) =>
+      route.request().headers().accept === "text/event-stream" ? route.abort() : route.fallback(),
+    );
+}
 
 describe("staying exact", () => {
   test("restarted_server_is_resumed_without_loss_or_repeat", () =>
@@ -44,16 +55,35 @@ describe("staying exact", () => {
     ["SSE", ["grpc"]],
     ["long poll", ["grpc", "sse"]],
   ]) {
+    test(`over_${label.replace(" ", "_")}_too_a_restarted_daemon_is_resumed_and_a_closed_tab_frees_its_subscription`, () =>
+      withHost({ app: lines(0, 200), web: lines(0, 100) }, async (host) => {
+        const page = await open(browser, host.url, { before: (each) => block(each, blocked) });
+        await state(page, "Live");
+        assert.equal(await page.textContent("#wire"), label);
+        host.append("app", lines(200, 220));
+        await seen(page, "line 0000219");
+        await host.kill();
+        host.append("app", lines(220, 250));
+        await state(page, "Connection lost, trying again…");
+        await host.start();
+        host.append("app", lines(250, 260));
+        await seen(page, "line 0000259", 20_000);
+        const rows = (await allRows(page)).filter(({ notice }) => !notice);
+        const numbers = rows.map(({ text }) => Number(/line (\d+)/.exec(text)[1])).sort((a, b) => a - b);
+        const wanted = [...Array.from({ length: 100 }, (_, i) => i), ...Array.from({ length: 260 }, (_, i) => i)];
+        assert.deepEqual(
+          numbers,
+          wanted.sort((a, b) => a - b),
+        );
+        await eventually(async () => (await host.metric("logtap_streams{")) === 1, 5_000, "the next poll");
+        await closed(page);
+        await eventually(async () => (await host.metric("logtap_streams{")) === 0, 2_000, "the subscription to end");
+      }));
+
     test(`blocked_${blocked.join("_and_")}_falls_back_to_${label.replace(" ", "_")}`, () =>
       withHost({ app: lines(0, 400) }, async (host) => {
         const page = await open(browser, `${host.url}?tail=300`, {
-          before: async (each) => {
-            await each.route("**/logtap.v1.LogService/**", (route) => route.abort());
-            if (blocked.includes("sse"))
-              await each.route("**/api/v1/logs", (route) =>
-                route.request().headers().accept === "text/event-stream" ? route.abort() : route.fallback(),
-              );
-          },
+          before: (each) => block(each, blocked),
         });
         await page.waitForFunction((wanted) => document.querySelector("#wire").textContent === wanted, label, {
           timeout: 20_000,
@@ -82,17 +112,74 @@ describe("staying exact", () => {
 
   test("closed_tab_frees_its_subscription_within_2_s", () =>
     withHost({ app: lines(0, 100) }, async (host) => {
-      const streams = async () => {
-        const text = await (await fetch(`${host.url}metrics`)).text();
-        return [...text.matchAll(/^logtap_streams(?:\{[^}]*\})? (\d+)/gm)].reduce(
-          (sum, [, count]) => sum + Number(count),
-          0,
-        );
-      };
+      const streams = () => host.metric("logtap_streams{");
       const page = await open(browser, host.url);
       await state(page, "Live");
       assert.equal(await streams(), 1);
       await closed(page);
       await eventually(async () => (await streams()) === 0, 2_000, "the subscription to end");
+    }));
+
+  test("rotated_and_truncated_files_are_said_and_lose_nothing_that_is_left", () =>
+    withHost({ app: lines(0, 100) }, async (host) => {
+      const page = await open(browser, host.url);
+      await state(page, "Live");
+      host.append("app", lines(100, 110));
+      renameSync(host.path("app"), `${host.path("app")}.1`);
+      host.append("app", lines(110, 120));
+      await seen(page, "line 0000119");
+      await seen(page, "Rotated: ");
+      truncateSync(host.path("app"));
+      await seen(page, "Truncated: ");
+      host.append("app", lines(120, 130));
+      await seen(page, "line 0000129");
+      const rows = await allRows(page);
+      const numbers = rows.filter(({ notice }) => !notice).map(({ text }) => Number(/line (\d+)/.exec(text)[1]));
+      assert.deepEqual(
+        numbers,
+        Array.from({ length: 130 }, (_, i) => i),
+      );
+      await closed(page);
+    }));
+
+  test("what_a_restart_finds_gone_is_a_gap_in_the_list", () =>
+    withHost({ app: lines(0, 200) }, async (host) => {
+      const page = await open(browser, host.url);
+      await state(page, "Live");
+      await host.kill();
+      rmSync(host.path("app"));
+      host.append("app", lines(500, 510));
+      await host.start();
+      await seen(page, "line 0000509", 20_000);
+      await seen(page, "Gap: ");
+      await closed(page);
+    }));
+
+  test("scrolling_up_goes_on_into_compressed_archives_and_a_link_leads_there", () =>
+    withHost({ app: lines(9_000, 10_000) }, async (host) => {
+      writeFileSync(`${host.path("app")}.2.gz`, gzipSync(lines(0, 5_000)));
+      writeFileSync(`${host.path("app")}.1`, lines(5_000, 9_000));
+      const [old, older] = [new Date(Date.now() - 3_600_000), new Date(Date.now() - 7_200_000)];
+      utimesSync(`${host.path("app")}.1`, old, old);
+      utimesSync(`${host.path("app")}.2.gz`, older, older);
+      await host.kill();
+      await host.start();
+      const page = await open(browser, `${host.url}?tail=500`);
+      await seen(page, "line 0009999");
+      await toTheBeginning(page);
+      await seen(page, "line 0000000");
+      assert.equal(await page.locator(".row:not([hidden])").first().getAttribute("aria-setsize"), "10000");
+      await page.fill("#search", "0002345");
+      await seen(page, "line 0002345");
+      await page.locator(".row:not([hidden])", { hasText: "line 0002345" }).click();
+      await page.keyboard.press("l");
+      await page.waitForFunction(() => document.querySelector("#announcer").textContent === "Link copied");
+      const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
+      link.searchParams.delete("q");
+      await closed(page);
+      const other = await open(browser, link.href);
+      for (const near of [2_344, 2_345, 2_346]) await seen(other, `line ${String(near).padStart(7, "0")}`);
+      assert.match(await other.locator('.row[aria-selected="true"] .text').textContent(), /line 0002345/);
+      await closed(other);
     }));
 });

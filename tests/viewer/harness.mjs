@@ -1,7 +1,6 @@
-// What the tests share: a directory of logs, a server over it, and a real browser in front.
+// What the tests share: a directory of logs, the daemon over it, and a real browser in front.
 //
-// With LOGTAP_BIN=/path/to/logtap the server is the daemon itself; without, it is fake-server.mjs. Chromium is taken from
-// LOGTAP_CHROMIUM, or /usr/bin/chromium.
+// The daemon is LOGTAP_BIN, or what `cargo build` has made last; Chromium is LOGTAP_CHROMIUM, or /usr/bin/chromium.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -13,19 +12,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-const FAKE = fileURLToPath(new URL("fake-server.mjs", import.meta.url));
+const DAEMON = process.env.LOGTAP_BIN ?? fileURLToPath(new URL("../../target/debug/logtap", import.meta.url));
 const START_MS = 15_000;
 
-export const isReal = Boolean(process.env.LOGTAP_BIN);
-
-/** A directory of logs with a server over it. Files must exist before `start`, as they would on a host. */
+/** A directory of logs with a daemon over it. */
 export class Host {
   constructor(directory = mkdtempSync(join(tmpdir(), "logtap-viewer-"))) {
     this.directory = directory;
     this.process = null;
   }
 
-  /** Appends text to a log. */
+  /** Appends text or bytes to a log. */
   append(name, text) {
     appendFileSync(this.path(name), text);
   }
@@ -38,47 +35,43 @@ export class Host {
     return `http://127.0.0.1:${this.port}/`;
   }
 
-  /** Starts the server, the second time on the same port. */
-  async start({ token = "" } = {}) {
+  /** Starts the daemon, the second time on the same port; each log is a source of its own unless `sources` says how. */
+  async start({ token = "", sources = "", server = "" } = {}) {
     this.port ??= await freePort();
-    this.token = token;
-    const listen = ["--listen", `127.0.0.1:${this.port}`];
-    const [command, args] = isReal
-      ? [
-          process.env.LOGTAP_BIN,
-          token ? ["serve", "-c", this.config(), ...listen] : ["serve", ...this.files(), ...listen],
-        ]
-      : [process.execPath, [FAKE, this.directory, ...listen, ...(token ? ["--token", token] : [])]];
-    this.process = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const config = join(this.directory, "logtap.toml");
+    const listen = `[server]\nlisten = ["127.0.0.1:${this.port}"]\n${server}\n`;
+    writeFileSync(config, listen + (token ? this.auth(token) : "") + (sources || this.sources()));
+    this.process = spawn(DAEMON, ["serve", "-c", config], { stdio: ["ignore", "pipe", "pipe"] });
     this.output = "";
     for (const stream of [this.process.stdout, this.process.stderr]) stream.on("data", (data) => (this.output += data));
     this.ended = new Promise((resolve) => this.process.once("exit", resolve));
     await eventually(
       async () => (await fetch(`${this.url}healthz`)).ok,
       START_MS,
-      () => `the server to answer; it said:\n${this.output}`,
+      () => `the daemon to answer; it said:\n${this.output}`,
     );
   }
 
-  files() {
-    return readdirSync(this.directory)
-      .filter((name) => name.endsWith(".log"))
-      .map((name) => join(this.directory, name));
+  sources() {
+    const names = readdirSync(this.directory).filter((name) => name.endsWith(".log"));
+    return names.map((name) => source(name.replace(/\.log$/, ""), join(this.directory, name))).join("");
   }
 
-  /** A configuration whose only way in is the token. */
-  config() {
+  /** A token as the only way in. */
+  auth(token) {
     const tokens = join(this.directory, "tokens");
-    writeFileSync(tokens, `tester:${createHash("sha256").update(this.token).digest("hex")}\n`, { mode: 0o600 });
-    const sources = this.files().map(
-      (path) => `[[source]]\nname = "${path.replace(/^.*\/|\.log$/g, "")}"\npaths = ["${path}"]\n`,
-    );
-    const path = join(this.directory, "logtap.toml");
-    writeFileSync(path, `[auth]\ntokens_file = "${tokens}"\n${sources.join("")}`);
-    return path;
+    writeFileSync(tokens, `tester:${createHash("sha256").update(token).digest("hex")}\n`, { mode: 0o600 });
+    return `[auth]\ntokens_file = "${tokens}"\n`;
   }
 
-  /** Kills the server, without a chance to say goodbye. */
+  /** The sum over all lines of a metric that begin like this. */
+  async metric(name) {
+    const text = await (await fetch(`${this.url}metrics`)).text();
+    const lines = text.split("\n").filter((line) => line.startsWith(name));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+  }
+
+  /** Kills the daemon, without a chance to say goodbye. */
   async kill() {
     if (!this.process) return;
     this.process.kill("SIGKILL");
@@ -92,7 +85,13 @@ export class Host {
   }
 }
 
-function freePort() {
+/** A source as the configuration has it. */
+export function source(name, path) {
+  return `[[source]]\nname = "${name}"\npaths = ["${path}"]\n`;
+}
+
+/** A port of the loopback interface that nobody listens on. */
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);

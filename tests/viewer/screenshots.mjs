@@ -1,4 +1,4 @@
-// Makes the pictures of docs/: `node screenshots.mjs [DIRECTORY]`. With LOGTAP_BIN from the daemon itself.
+// Makes the pictures of docs/: `node screenshots.mjs [DIRECTORY]`.
 
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -81,6 +81,42 @@ describe("showing", () => {
       },
     ));
 
+  test("details_of_an_error_have_its_whole_trace_whatever_the_filter", () => {
+    const trace = "java.lang.IllegalStateException: boom\n    at a.B.c(B.java:1)\nCaused by: java.io.IOException: disk";
+    return withHost({ app: `${line(0)}${line(1, "ERROR", "boom")}${trace}\n${line(2)}` }, async (host) => {
+      const page = await open(browser, `${host.url}?level=error`);
+      await seen(page, "line 0000001");
+      await page.keyboard.press("k");
+      await page.keyboard.press("Enter");
+      const message = page.locator("#details .message");
+      await page.waitForFunction(() => document.querySelector("#details .message").textContent.includes("disk"));
+      assert.equal(await message.textContent(), `${line(1, "ERROR", "boom")}${trace}`);
+      await page.keyboard.press("c");
+      await page.waitForFunction(() => document.querySelector("#announcer").textContent === "Line copied");
+      assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `${line(1, "ERROR", "boom")}${trace}`);
+      await closed(page);
+    });
+  });
+
+  test("lines_are_shown_without_what_the_columns_say_or_as_written", () =>
+    withHost(
+      { app: line(7), web: '{"time":"2026-01-01T00:00:00Z","level":"warn","msg":"hello","user":7}\n' },
+      async (host) => {
+        const page = await open(browser, host.url);
+        await seen(page, "line 0000007");
+        const texts = () => page.locator(".row:not([hidden]) .text").allTextContents();
+        assert.deepEqual(await texts(), ["hello  user=7", "line 0000007 something happened"]);
+        await page.keyboard.press("w");
+        await seen(page, '"msg":"hello"');
+        assert.equal((await texts())[1], line(7).trim());
+        await page.reload();
+        await seen(page, '"msg":"hello"');
+        await page.keyboard.press("w");
+        await seen(page, "hello  user=7");
+        await closed(page);
+      },
+    ));
+
   test("search_filters_and_highlights_words_regular_expressions_and_exclusions", () =>
     withHost(
       {
