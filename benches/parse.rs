@@ -13,10 +13,11 @@ use std::{
 
 use logtap::{
     entry::{
-        Nanos, Severity,
+        Nanos, Offset, Severity,
+        cursor::{EntryCursor, FileKey, HeadHash, Lineage, TailHash},
         encode::{self, EntryView, FilePart, Shape},
     },
-    limits::{CURSOR_BYTES, SEGMENT_BYTES},
+    limits::SEGMENT_BYTES,
     parse::{self, Context, Rules, RulesSpec},
 };
 
@@ -253,17 +254,28 @@ fn main() {
     }
 }
 
-/// Splits `bytes` into lines and encodes an entry for each, in segments as a stream sends them.
+/// Splits `bytes` into lines and encodes an entry with its cursor for each, in segments, as a stream sends them.
 fn encode_lines(bytes: &[u8]) {
     let file = FilePart::new("app", b"/var/log/app/app.log");
+    let head = HeadHash::of(bytes, Offset(1 << 20));
     let (mut out, mut crc) = (Vec::with_capacity(2 * SEGMENT_BYTES), crc32fast::Hasher::new());
+    let mut end = 0;
     each_line(bytes, |line| {
+        end += line.len() + 1;
+        let cursor = EntryCursor {
+            key: FileKey(1),
+            lineage: Lineage(2),
+            offset: Offset((1 << 20) + end as u64),
+            head,
+            tail: TailHash::of(&bytes[..end]),
+            after_piece: false,
+        };
         let entry = EntryView {
             message: line,
             time: Nanos(1_795_168_800_000_000_000),
             severity: Severity::Info,
             flags: 0,
-            cursor: &[7; CURSOR_BYTES],
+            cursor: &cursor.encode(),
             fields: &[],
         };
         encode::put_entry(&mut out, &mut crc, Shape::V1 { fields: false }, &file, &entry);

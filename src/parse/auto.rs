@@ -262,7 +262,7 @@ fn digit(line: &[u8], context: &Context, frame: &Frame<'_>, layer: Layer) -> Rea
     {
         return lettered(Kind::Logcat, &found, frame);
     }
-    if let Some((stamp, len)) = time::read(line) {
+    if let Some((stamp, len)) = time::numeric::read(line).or_else(|| time::named::day_first(line)) {
         return Reading::text(text::read_after_time(line, stamp, len, frame));
     }
     rarer_digit(line, frame)
@@ -336,13 +336,13 @@ fn letter(line: &[u8], frame: &Frame<'_>) -> Reading {
         }
         _ => {}
     }
-    if let Some(reading) = syslog(line, frame).or_else(|| cluster(line, frame)) {
-        return reading;
-    }
     if logfmt::begins(line) {
         let (severity, time) = logfmt::read(line, frame);
         let time = time.or_else(|| audit(line));
         return Reading { kind: Kind::Logfmt, severity, time };
+    }
+    if let Some(reading) = syslog(line, frame).or_else(|| cluster(line, frame)) {
+        return reading;
     }
     if let Some(reading) = dmesg_decoded(line, frame) {
         return reading;

@@ -84,14 +84,17 @@ pub fn docker(line: &[u8]) -> Option<Wrapped<'_>> {
         }
     }
     let log = log.filter(|_| !stream.is_empty() && stamp.is_some())?;
-    let (text, partial) = match log.strip_suffix(b"\\n") {
-        // The backslash before the `n` must not be escaped itself.
-        Some(text) if text.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 0 => {
-            (text.strip_suffix(b"\\r").unwrap_or(text), false)
-        }
-        Some(_) | None => (log, true),
+    let (text, partial) = match without_newline(log) {
+        Some(text) => (text.strip_suffix(b"\\r").unwrap_or(text), false),
+        None => (log, true),
     };
     Some(Wrapped { stamp, stream, partial, message: json::unescaped(text) })
+}
+
+/// What stands before the escaped newline that ends `log`.
+fn without_newline(log: &[u8]) -> Option<&[u8]> {
+    // The backslash before the `n` must not be escaped itself.
+    log.strip_suffix(b"\\n").filter(|text| text.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 0)
 }
 
 /// The message of a record: what its lines wrap, put together; the record itself when it is no wrapper's.
@@ -136,7 +139,12 @@ pub fn continues(before: &[u8], line: &[u8]) -> bool {
 /// Whether the container's line goes on behind `line`.
 #[inline]
 pub fn is_partial(line: &[u8]) -> bool {
-    unwrapper(line)(line).is_some_and(|line| line.partial)
+    // Every line is asked, and hardly one is partial, so what tells that it is not comes first.
+    let whole = match line.strip_prefix(b"{\"log\":\"") {
+        Some(log) => json::string_end(log).is_none_or(|end| without_newline(&log[..end]).is_some()),
+        None => cri_stream(line).is_none_or(|(stream, start)| line.get(start + stream.len() + 1) != Some(&b'P')),
+    };
+    !whole && unwrapper(line)(line).is_some_and(|line| line.partial)
 }
 
 #[cfg(test)]

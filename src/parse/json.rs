@@ -41,17 +41,25 @@ impl<'j> Members<'j> {
 impl<'j> Iterator for Members<'j> {
     type Item = (&'j [u8], Value<'j>);
 
-    #[inline]
+    // Inlined by force: what it returns would else go through memory.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let mut rest = skip_space(self.rest);
-        if let [b',', more @ ..] = rest {
-            rest = skip_space(more);
-        }
-        let [b'"', rest @ ..] = rest else { return self.stop() };
+        let rest = match self.rest {
+            [b',', b'"', rest @ ..] | [b'"', rest @ ..] => rest,
+            rest => match spaced_key(rest) {
+                Some(rest) => rest,
+                None => return self.stop(),
+            },
+        };
         let Some(end) = string_end(rest) else { return self.stop() };
-        let (key, rest) = (&rest[..end], skip_space(&rest[end + 1..]));
-        let [b':', rest @ ..] = rest else { return self.stop() };
-        let rest = skip_space(rest);
+        let (key, rest) = (&rest[..end], &rest[end + 1..]);
+        let rest = match rest {
+            [b':', rest @ ..] if rest.first().is_some_and(|&byte| byte > b' ') => rest,
+            _ => match spaced_value(rest) {
+                Some(rest) => rest,
+                None => return self.stop(),
+            },
+        };
         let (value, len) = match rest {
             [b'"', inner @ ..] => match string_end(inner) {
                 Some(end) => (Value::String(&inner[..end]), end + 2),
@@ -89,18 +97,28 @@ impl<'j> Members<'j> {
     }
 }
 
-#[inline]
-fn skip_space(bytes: &[u8]) -> &[u8] {
-    match bytes {
-        [0..=b' ', ..] => bytes.trim_ascii_start(),
-        _ => bytes,
-    }
+/// What follows the opening quote of a key that spaces stand before.
+#[cold]
+fn spaced_key(bytes: &[u8]) -> Option<&[u8]> {
+    let rest = bytes.trim_ascii_start();
+    rest.strip_prefix(b",").unwrap_or(rest).trim_ascii_start().strip_prefix(b"\"")
+}
+
+/// The value behind a colon that spaces stand around.
+#[cold]
+fn spaced_value(bytes: &[u8]) -> Option<&[u8]> {
+    Some(bytes.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())
 }
 
 /// Where the string that begins `bytes` (after its opening quote) ends: the index of its closing quote.
 #[inline]
 pub fn string_end(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
+    let found = quote_or_backslash(bytes)?;
+    if bytes[found] == b'"' { Some(found) } else { end_behind_escape(bytes, found + 2) }
+}
+
+/// Where a string ends that has escapes, the first of which ends at `at`.
+fn end_behind_escape(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += quote_or_backslash(bytes.get(at..)?)?;
         if bytes[at] == b'"' {

@@ -80,6 +80,11 @@ impl<'l> Prefix<'l> {
     /// Reads all of the prefix, and JSON or pairs behind it where something is still unsaid.
     #[inline]
     fn finish(mut self, line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
+        if let Some(stamp) = self.stamp
+            && self.is_prose()
+        {
+            return (None, stamp.moment(frame));
+        }
         while self.step() {}
         let moment = self.stamp.and_then(|stamp| stamp.moment(frame));
         if self.severity.is_some() && moment.is_some() {
@@ -98,6 +103,23 @@ impl<'l> Prefix<'l> {
             _ => (None, None),
         };
         (self.severity.or(said.0), moment.or(said.1))
+    }
+
+    /// Whether two plain words follow the time or the name of a program, so that there is no more to learn. Most lines
+    /// without a level go on so; going from token to token comes to the same.
+    #[inline]
+    fn is_prose(&self) -> bool {
+        let rest = &self.line[self.at..];
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+        if !matches!(rest, [b'A'..=b'Z' | b'a'..=b'z', b'a'..=b'z', ..]) {
+            return false;
+        }
+        let capital = usize::from(rest[0].is_ascii_uppercase());
+        let first = capital + wide::small_letters(&rest[capital..]);
+        let [b' ', second @ ..] = &rest[first..] else { return false };
+        let len = wide::small_letters(second);
+        let ends = matches!(second[len..], [] | [b' '] | [b' ', b'!'..=b'~', ..]);
+        first > 1 && len > 0 && ends && words::severity(&rest[..first]).is_none()
     }
 
     /// Reads the next token; false when there is nothing more to learn.

@@ -35,6 +35,15 @@ pub const fn is_no_letter(word: u64) -> u64 {
     !(from_a & !past_z & !word) & HIGHS
 }
 
+/// Marks every byte of `word` that is no small ASCII letter.
+#[inline(always)]
+pub const fn is_no_small_letter(word: u64) -> u64 {
+    let low = word & !HIGHS;
+    let from_a = low + ONES * (0x80 - b'a' as u64);
+    let past_z = low + ONES * (0x7f - b'z' as u64);
+    !(from_a & !past_z & !word) & HIGHS
+}
+
 /// Where the first byte of `bytes` is that `wide` marks in a word of eight, or `narrow` says yes to; both must mean the
 /// same bytes.
 #[inline(always)]
@@ -53,6 +62,12 @@ pub fn position(bytes: &[u8], wide: impl Fn(u64) -> u64, narrow: impl Fn(u8) -> 
 #[inline(always)]
 pub fn find(bytes: &[u8], byte: u8) -> Option<usize> {
     position(bytes, |word| is(word, byte), |other| other == byte)
+}
+
+/// The number of small ASCII letters that `bytes` begin with.
+#[inline(always)]
+pub fn small_letters(bytes: &[u8]) -> usize {
+    position(bytes, is_no_small_letter, |byte| !byte.is_ascii_lowercase()).unwrap_or(bytes.len())
 }
 
 /// The number of ASCII letters that `bytes` begin with.
@@ -79,6 +94,8 @@ mod tests {
                     assert_eq!(control, by_one(|_, other| other < 0x21), "{bytes:?}");
                     let letters_end = by_one(|_, other| !other.is_ascii_alphabetic()).unwrap_or(bytes.len());
                     assert_eq!(letters(bytes), letters_end, "{bytes:?}");
+                    let small_end = by_one(|_, other| !other.is_ascii_lowercase()).unwrap_or(bytes.len());
+                    assert_eq!(small_letters(bytes), small_end, "{bytes:?}");
                 }
             }
         }

@@ -9,7 +9,36 @@ const DIGITS_MAX: usize = 24;
 /// Reads all of `text` as a number since the epoch, such as `1795168800`, `1795168800.5`, `1795168800123` or
 /// `1.795168800123e9`. Its size tells its unit: whole seconds have at most eleven digits, milliseconds fourteen,
 /// microseconds seventeen.
+#[inline]
 pub fn read(text: &[u8]) -> Option<Nanos> {
+    whole(text).or_else(|| any(text))
+}
+
+/// Reads the common lengths of a whole number.
+#[inline]
+pub fn whole(text: &[u8]) -> Option<Nanos> {
+    let unit = match (text.len(), text.first()?) {
+        (_, b'0') => return None,
+        (10, _) => 1_000_000_000,
+        (13, _) => 1_000_000,
+        (16, _) => 1_000,
+        (19, _) => 1,
+        _ => return None,
+    };
+    let mut value = 0u64;
+    let mut wrong = false;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        wrong |= digit > 9;
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+    }
+    // Ten digits of any unit but the last stay below 1e19, which a u64 holds.
+    let value = i64::try_from(value).ok().filter(|_| !wrong)?.checked_mul(unit)?;
+    Some(Nanos(value))
+}
+
+/// Reads a number of any form.
+fn any(text: &[u8]) -> Option<Nanos> {
     // The digits of the number and where its decimal point stands among them.
     let mut digits = [0u8; DIGITS_MAX];
     let mut count = 0usize;

@@ -150,6 +150,9 @@ pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
 
 /// The moment that the value of a time key means: a date and clock, or a number since the epoch.
 pub fn value(text: &[u8], frame: &Frame<'_>) -> Option<Nanos> {
+    if let Some(moment) = epoch::whole(text) {
+        return Some(moment);
+    }
     match read(text) {
         Some((stamp, _)) => stamp.moment(frame),
         None => epoch::read(text),

@@ -2,7 +2,8 @@
 //! `Fri, 20 Nov 2026 10:00:00 GMT`, `20/Nov/2026:10:00:00 +0100`, `Nov 20, 2026 9:05:01 PM`.
 
 use super::{
-    Day, Place, Stamp, calendar, clock, clock_of_twelve, iso, number, number_up_to, numeric::in_some_year, place,
+    Day, Place, Stamp, calendar, clock, clock_of_twelve, digits, iso, number, number_up_to, numeric::in_some_year,
+    place,
 };
 
 /// Reads a date that begins with a weekday or a month.
@@ -10,6 +11,9 @@ use super::{
 pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
     let [a, b, c, ..] = *bytes else { return None };
     if let Some(month) = month([a, b, c]) {
+        if let Some(found) = rfc_3164(bytes, month) {
+            return Some(found);
+        }
         return month_first(bytes, month);
     }
     if !is_weekday([a, b, c]) {
@@ -28,6 +32,18 @@ pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
         _ => return None,
     };
     Some((stamp, skip + len))
+}
+
+/// Reads `Nov 20 10:00:00` before a word that begins with a small letter, as a host does: what follows is no zone, no year.
+#[inline(always)]
+fn rfc_3164(bytes: &[u8], month: u32) -> Option<(Stamp, usize)> {
+    let ([_, _, _, b' ', ten, one, b' ', clock @ ..], [b' ', b'a'..=b'z', ..]) = bytes.split_first_chunk::<15>()?
+    else {
+        return None;
+    };
+    let ten = if *ten == b' ' { b'0' } else { *ten };
+    let seconds = digits::seconds_of_clock(*clock)?;
+    Some((Stamp { day: in_some_year(month, number([ten, *one])?)?, seconds, nanos: 0, place: Place::Unsaid }, 15))
 }
 
 /// Reads `Nov 20 10:00:00` and what else may stand beside it: a comma, the year before or after the clock, a zone.
