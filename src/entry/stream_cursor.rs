@@ -51,6 +51,11 @@ impl Claim {
         self.key == self.mask(key.0, 48)
     }
 
+    /// What both kinds of cursors carry of the file's key.
+    pub fn short_key(&self) -> u64 {
+        self.key & ((1 << 48) - 1)
+    }
+
     /// Whether a file that begins like this can be the one.
     pub fn fits_head(&self, head: HeadHash) -> bool {
         u64::from(self.head) == self.mask(head.0.into(), 16)

@@ -6,7 +6,7 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{SharedError, event::Event, subscription::Subscription, turn::Step};
 use crate::{
     file::CellError,
-    telemetry::{GapLabel, GapReason},
+    telemetry::{GapLabel, GapReason, SourceLabel},
 };
 
 impl Subscription {
@@ -54,12 +54,13 @@ impl Subscription {
                 let path = member.file.path();
                 if io.kind() == std::io::ErrorKind::NotFound {
                     return self.lose(index);
-                } else {
-                    if member.file.set_trouble(Some(error.to_string())) {
-                        tracing::warn!(path = %path.display(), %error, "cannot be read; tried again");
-                    }
-                    self.feed.hints.touch(&member.file);
                 }
+                // The pacer wakes those who wait for it now and then, to try again.
+                if member.file.set_read_trouble(Some(error.to_string())) {
+                    tracing::warn!(path = %path.display(), %error, "cannot be read; tried again");
+                }
+                let source = member.file.log.source.name.clone();
+                self.feed.telemetry.read_errors.get_or_create(&SourceLabel { source }).inc();
                 self.unreadable = Some(format!("{}: {error}", path.display()));
             }
         }

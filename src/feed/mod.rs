@@ -438,6 +438,13 @@ impl Job {
         if size < cell.end() && content.archive().is_none() {
             return Err(CellError::Changed(size));
         }
+        // Further on the bytes before the place tell; at the beginning there are none.
+        if self.at == Offset::ZERO && !self.file.is_still(self.now.generation, cell.first_bytes()) {
+            return Err(CellError::Changed(Offset::ZERO));
+        }
+        if self.file.set_read_trouble(None) {
+            tracing::info!(path = %self.file.path().display(), "readable again");
+        }
         self.note_format(&cell);
         self.telemetry.reads.inc();
         let read = self.telemetry.bytes_read.get_or_create(&SourceLabel { source: source.name.clone() });

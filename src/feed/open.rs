@@ -245,8 +245,10 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
 
 async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile>>) -> Result<Prepared, OpenError> {
     let everything = feed.catalogue.files();
-    let allowed: Vec<_> =
-        everything.into_iter().filter(|file| request.selection.allows(&file.log.source.name)).collect();
+    let allowed: Vec<_> = everything
+        .into_iter()
+        .filter(|file| !file.is_undecided() && request.selection.allows(&file.log.source.name))
+        .collect();
     let cursors = request.resume.clone();
     let (request, selection) = (request.clone(), request.selection.clone());
     let job = tokio::task::spawn_blocking(move || {
@@ -267,7 +269,8 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
             }
             files.push(file.clone());
         }
-        let resolution = resume::resolve(&cursors, &allowed).map_err(|Foreign(index)| OpenError::Foreign(index))?;
+        let resolution = resume::resolve(&cursors, selection.hash(), &allowed)
+            .map_err(|Foreign(index)| OpenError::Foreign(index))?;
         for file in allowed.iter().filter(|file| resolution.starts.contains_key(&file.id)) {
             let selected = selection.selects(&file.log.source.name, &file.log.path);
             if selected && file.is_archive() {
@@ -293,7 +296,7 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
             }
         }
         if let Some(end) = &request.end {
-            for (file, stop) in end_stops(end, &files, &allowed)? {
+            for (file, stop) in end_stops(end, selection.hash(), &files, &allowed)? {
                 let stops = stops.entry(file).or_insert(stop);
                 *stops = stop.min(*stops);
             }
@@ -313,10 +316,12 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
 /// past of one that it lists.
 fn end_stops(
     end: &Cursor,
+    selection: u32,
     files: &[Arc<LogFile>],
     allowed: &[Arc<LogFile>],
 ) -> Result<Vec<(FileId, Offset)>, OpenError> {
-    let resolution = resume::resolve(std::slice::from_ref(end), allowed).map_err(|Foreign(_)| OpenError::ForeignEnd)?;
+    let resolution =
+        resume::resolve(std::slice::from_ref(end), selection, allowed).map_err(|Foreign(_)| OpenError::ForeignEnd)?;
     if !resolution.lost.is_empty() || !resolution.rewritten.is_empty() {
         return Err(OpenError::EndLost);
     }

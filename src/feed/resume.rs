@@ -13,7 +13,7 @@ use crate::{
         stream_cursor::{Claim, Cursor},
     },
     file::ReadAt,
-    limits::{CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES},
+    limits::{COPY_BYTES_MIN, CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES},
     watch::{FileId, LogFile, Role},
 };
 
@@ -51,32 +51,44 @@ pub struct Foreign(pub usize);
 
 /// Finds the place of every cursor in `files`, which are all that the caller may read.
 ///
-/// Of two cursors that lead into one file the later counts.
+/// Of two cursors that lead into one file the later counts. A cursor of a whole stream speaks for files that it does not
+/// list only where the stream's `selection` is the one that it was made of.
 ///
 /// # Errors
 /// [`Foreign`] when a cursor belongs to no log that is known here.
-pub fn resolve(cursors: &[Cursor], files: &[Arc<LogFile>]) -> Result<Resolution, Foreign> {
+pub fn resolve(cursors: &[Cursor], selection: u32, files: &[Arc<LogFile>]) -> Result<Resolution, Foreign> {
     let mut resolution = Resolution::default();
-    let mut whole = None;
-    for (index, cursor) in cursors.iter().enumerate() {
-        match cursor {
-            Cursor::Entry(entry) => resolution.take(index, &(*entry).into(), files)?,
-            Cursor::Stream(stream) => {
-                for claim in &stream.claims {
-                    // One log of many that is not configured any more is no reason to refuse the others.
-                    let _ = resolution.take(index, claim, files);
-                }
-                if !stream.is_delta {
-                    whole = Some(stream.made);
-                }
-            }
+    let claims = last_claims(cursors);
+    for (index, claim, is_entry) in &claims {
+        let taken = resolution.take(*index, claim, files);
+        // One log of many that is not configured any more is no reason to refuse the others.
+        if *is_entry {
+            taken?;
         }
     }
+    let whole = cursors.iter().rev().find_map(|cursor| match cursor {
+        Cursor::Stream(stream) if !stream.is_delta && stream.selection == selection => Some(stream.made),
+        Cursor::Stream(_) | Cursor::Entry(_) => None,
+    });
     resolution.take_kin(files);
     if let Some(made) = whole {
-        resolution.take_unlisted(made, files);
+        resolution.take_unlisted(made, &claims, files);
     }
     Ok(resolution)
+}
+
+/// What the cursors say of each file last, with the index of the cursor and whether it is an entry's. What was said of the
+/// same file before is over: its content may have begun anew since, and then would be found in a copy.
+fn last_claims(cursors: &[Cursor]) -> Vec<(usize, Claim, bool)> {
+    let claims = cursors.iter().enumerate().flat_map(|(index, cursor)| match cursor {
+        Cursor::Entry(entry) => vec![(index, Claim::from(*entry), true)],
+        Cursor::Stream(stream) => stream.claims.iter().map(|claim| (index, *claim, false)).collect(),
+    });
+    let claims: Vec<_> = claims.collect();
+    let last: HashMap<u64, usize> =
+        claims.iter().enumerate().map(|(at, (_, claim, _))| (claim.short_key(), at)).collect();
+    let kept = claims.into_iter().enumerate().filter(|(at, (_, claim, _))| last.get(&claim.short_key()) == Some(at));
+    kept.map(|(_, claim)| claim).collect()
 }
 
 impl Resolution {
@@ -117,7 +129,12 @@ impl Resolution {
                 continue;
             }
             let kin = named.iter().filter(|named| Arc::ptr_eq(&named.log, &file.log));
-            match kin.map(|named| named.ordinal()).max() {
+            // One that stands at the beginning of its file does not tell how far the log was read before it: that file may
+            // have held something else then, which lies in a copy by now.
+            let (moved, unmoved): (Vec<_>, Vec<_>) =
+                kin.partition(|named| self.starts.get(&named.id).is_some_and(|start| start.at > Offset::ZERO));
+            let kin = if moved.is_empty() { unmoved } else { moved };
+            match kin.iter().map(|named| named.ordinal()).max() {
                 None => {}
                 Some(latest) if file.ordinal() < latest && !self.is_unread(file) => self.past.push(file.id),
                 Some(_) => {
@@ -137,14 +154,18 @@ impl Resolution {
         self.starts.contains_key(&file.id) || self.past.contains(&file.id)
     }
 
-    /// Files that a whole-stream cursor does not list: those born after it are new, the others are past.
-    fn take_unlisted(&mut self, made: Nanos, files: &[Arc<LogFile>]) {
+    /// Files that a whole-stream cursor does not list: those born after it are new, unless they are copies of what it lists,
+    /// the others are past.
+    fn take_unlisted(&mut self, made: Nanos, claims: &[(usize, Claim, bool)], files: &[Arc<LogFile>]) {
         let since = made.0.saturating_sub(CLOCK_SLACK_NANOS);
         for file in files {
             if self.starts_or_ends_at(file) {
                 continue;
             }
-            if file.published().mtime.0 < since {
+            let is_copy = |(_, claim, _): &(usize, Claim, bool)| {
+                claim.offset.0 >= COPY_BYTES_MIN && claim.lineage != file.log.lineage && holds(file, claim, Check::Both)
+            };
+            if file.published().mtime.0 < since || claims.iter().any(is_copy) {
                 self.past.push(file.id);
             } else if file.btime.is_none_or(|born| born.0 >= since) {
                 self.starts.insert(file.id, Start::default());

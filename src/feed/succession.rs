@@ -64,8 +64,9 @@ impl Subscription {
 
     /// Reads the copies that were found, one after the other, and then what the file holds now.
     fn follow_on(&mut self, index: usize, stretches: Vec<Stretch>) {
-        let (mut hold, mut gap) = (None, None);
-        let member = &self.members[index];
+        let member = &mut self.members[index];
+        // What it had to wait for comes before all of it, and so does what was to be said of it.
+        let (mut hold, mut announce, mut gap) = (member.hold, std::mem::take(&mut member.announce), None);
         let (mut stop, order) = (member.stop, member.order);
         let (mut after_gap, log) = (member.after_gap, member.file.log.clone());
         for stretch in stretches {
@@ -86,6 +87,7 @@ impl Subscription {
                 if order.is_part() && gap.is_none() {
                     next.order = order.go_on(published.head);
                 }
+                next.announce = std::mem::take(&mut announce);
                 next.announce.extend(gap.take().map(|bytes| Event::Gap(log.clone(), GapReason::Truncated, bytes)));
                 self.members.push(next);
             }
@@ -104,6 +106,7 @@ impl Subscription {
             member.piece_end = None;
         }
         (member.hold, member.after_gap) = (hold, after_gap);
+        member.announce = announce;
         member.announce.push(Event::FileChange(log.clone(), FileChange::Truncated));
         member.announce.extend(gap.map(|bytes| Event::Gap(log, GapReason::Truncated, bytes)));
         self.members_changed();

@@ -214,6 +214,11 @@ impl Cell {
         self.open
     }
 
+    /// The bytes that it was read from, from its beginning on; none where they are not kept.
+    pub fn first_bytes(&self) -> &[u8] {
+        if self.base == self.start { &self.bytes } else { &[] }
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.records.len()

@@ -248,9 +248,17 @@ impl Pacer {
                     file.wake();
                 }
                 let patience = if is_read_and_gone(file) { RELEASED_AFTER } else { RETIRED_AFTER };
-                if quiet.is_none_or(|quiet| quiet >= patience) {
+                // What cannot be opened for now may still have something to say, unless it cannot be found any more.
+                let is_over = quiet.map_or(file.role() == Role::Gone, |quiet| quiet >= patience);
+                if is_over {
                     file.retire();
                 }
+            }
+            if let Some((.., links)) = file.opened().and_then(|content| content.size_and_mtime().ok()) {
+                file.set_linked(links > 1);
+            }
+            if file.is_unreadable() {
+                file.wake();
             }
             self.hints.touch(file);
         }

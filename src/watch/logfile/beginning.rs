@@ -56,11 +56,20 @@ impl LogFile {
         // What lies behind the head may still be written again.
         if upto <= now.head {
             let mut known = lock(&self.beginnings);
-            if known.generation <= now.generation {
+            // What was read may be another content already, which was not noticed yet.
+            let goes_on = known.generation < now.generation || bytes.starts_with(&known.beginning);
+            if known.generation <= now.generation && goes_on {
                 (known.generation, known.beginning) = (now.generation, bytes.clone());
             }
         }
         Ok(bytes)
+    }
+
+    /// Whether a file that begins with `bytes` can hold what this one held at `generation`.
+    pub fn is_still(&self, generation: u32, bytes: &[u8]) -> bool {
+        let known = lock(&self.beginnings);
+        let common = known.beginning.len().min(bytes.len());
+        known.generation == generation && known.beginning[..common] == bytes[..common]
     }
 
     /// The first bytes of the file, as many as cursors at `at` carry, if they were read already.

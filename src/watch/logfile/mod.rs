@@ -125,6 +125,8 @@ struct Place {
     displaced: Option<Instant>,
     /// Why events do not tell of its changes, if they don't.
     blind: Option<String>,
+    /// Whether other names lead to it.
+    linked: bool,
     /// Set while its content does not tell yet whether it is a copy.
     undecided: Option<Undecided>,
 }
@@ -166,8 +168,10 @@ struct State {
     superseded: bool,
     /// When the last change was seen, for the delivery histogram.
     changed_at: Option<Instant>,
-    /// The last error on it.
-    trouble: Option<String>,
+    /// The last error in opening it or looking at it, while it holds.
+    look_trouble: Option<String>,
+    /// The last error in reading it, while it holds.
+    read_trouble: Option<String>,
 }
 
 impl LogFile {
@@ -198,6 +202,7 @@ impl LogFile {
                 is_dismissed: false,
                 displaced: None,
                 blind: None,
+                linked: stat.links > 1,
                 undecided: None,
             }),
             state: Mutex::new(state),
@@ -275,7 +280,14 @@ impl LogFile {
 
     /// Why events do not tell of its changes, so that it has to be polled, if they don't.
     pub fn blind(&self) -> Option<String> {
-        lock(&self.place).blind.clone()
+        let place = lock(&self.place);
+        let linked = || place.linked.then(|| "it has other names, through which it may be written to".to_owned());
+        place.blind.clone().or_else(linked)
+    }
+
+    /// Says whether other names lead to it besides the one that is known, whose directories nobody watches.
+    pub fn set_linked(&self, linked: bool) {
+        lock(&self.place).linked = linked;
     }
 
     /// Says whether events tell of its changes.
@@ -295,15 +307,24 @@ impl LogFile {
 
     /// The last error on it, if that still holds.
     pub fn trouble(&self) -> Option<String> {
-        lock(&self.state).trouble.clone()
+        let state = lock(&self.state);
+        state.read_trouble.clone().or_else(|| state.look_trouble.clone())
     }
 
-    /// Remembers an error, or that there is none any more. Returns whether that is news.
+    /// Remembers an error in opening it or in looking how far it is written, or that there is none any more. Returns
+    /// whether that is news.
     pub fn set_trouble(&self, trouble: Option<String>) -> bool {
-        let mut state = lock(&self.state);
-        let news = state.trouble != trouble;
-        state.trouble = trouble;
-        news
+        replaced(&mut lock(&self.state).look_trouble, trouble)
+    }
+
+    /// Remembers an error in reading it, or that there is none any more. Returns whether that is news.
+    pub fn set_read_trouble(&self, trouble: Option<String>) -> bool {
+        replaced(&mut lock(&self.state).read_trouble, trouble)
+    }
+
+    /// Whether it could not be read when it was tried last.
+    pub fn is_unreadable(&self) -> bool {
+        lock(&self.state).read_trouble.is_some()
     }
 
     /// The open file; opens it if it is not open yet. May wait for a disk unless it is open.
@@ -567,6 +588,13 @@ impl LogFile {
         let interests: Vec<_> = lock(&self.interests).iter().filter_map(Weak::upgrade).collect();
         interests.iter().for_each(|interest| interest.mark(self.id));
     }
+}
+
+/// Puts `value` in the place of another; whether it is another one.
+fn replaced(place: &mut Option<String>, value: Option<String>) -> bool {
+    let news = *place != value;
+    *place = value;
+    news
 }
 
 impl fmt::Debug for LogFile {
