@@ -17,6 +17,7 @@ describe("access", () => {
       { app: lines(0, 20) },
       async (host) => {
         const page = await open(browser, host.url);
+        page.on("request", (request) => request.url().includes("s3cret") && page.problems.push(request.url()));
         await page.waitForSelector("#token-dialog[open]");
         await page.fill("#token-field", "wrong");
         await page.keyboard.press("Enter");
@@ -27,6 +28,12 @@ describe("access", () => {
         assert.equal(page.url(), host.url);
         await page.reload();
         await seen(page, "line 0000019");
+        assert.ok(await page.evaluate(() => Object.values(sessionStorage).includes("s3cret-token-of-the-test")));
+        assert.ok(await page.evaluate(() => !JSON.stringify([localStorage, document.cookie]).includes("s3cret")));
+        await page.keyboard.press("k");
+        await page.keyboard.press("l");
+        await page.waitForFunction(() => document.querySelector("#announcer").textContent === "Link copied");
+        assert.ok(!(await page.evaluate(() => navigator.clipboard.readText())).includes("s3cret"));
         await closed(page);
       },
       { token: "s3cret-token-of-the-test" },

@@ -53,12 +53,14 @@ export function linesAt(ms, next, trouble) {
         : next() < 0.05
           ? pick([404, 403])
           : pick([200, 200, 200, 200, 304, 201]);
-    return [
+    const line = [
       [
-        "nginx.log",
+        "nginx/access.log",
         `10.4.${number(0, 9)}.${number(2, 250)} - - [${clf}] "${pick(["GET", "GET", "GET", "POST"])} ${pick(PATHS)} HTTP/2.0" ${status} ${number(180, 48000)} "-" "Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0" rt=${(next() * (trouble ? 9 : 0.3)).toFixed(3)}`,
       ],
     ];
+    if (status === 502) line.push(["nginx/error.log", upstreamError(iso, number(1000, 9999))]);
+    return line;
   }
   if (kind < 0.75) return orders(ms, iso, next, pick, number, trouble);
   if (kind < 0.88) {
@@ -93,6 +95,11 @@ export function linesAt(ms, next, trouble) {
   ];
 }
 
+function upstreamError(iso, connection) {
+  const time = iso.slice(0, 19).replaceAll("-", "/").replace("T", " ");
+  return `${time} [error] 31#31: *${connection} connect() failed (111: Connection refused) while connecting to upstream, upstream: "http://10.4.2.17:8080/"`;
+}
+
 function orders(ms, iso, next, pick, number, trouble) {
   if (next() < (trouble ? 0.22 : 0.006))
     return [
@@ -124,7 +131,7 @@ function orders(ms, iso, next, pick, number, trouble) {
 
 /** Writes `count` moments that end at `until`, about one every `step` milliseconds, busier and quieter, with some trouble. */
 export function writeDemo(directory, { count, until, step, seed = 7 }) {
-  mkdirSync(directory, { recursive: true });
+  mkdirSync(join(directory, "nginx"), { recursive: true });
   const next = random(seed);
   const files = new Map();
   const gaps = Array.from(

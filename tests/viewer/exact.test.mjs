@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { createServer, request as ask } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { allRows, closed, eventually, launch, lines, open, seen, state, toTheBeginning, withHost } from "./harness.mjs";
@@ -109,6 +110,43 @@ describe("staying exact", () => {
         await closed(page);
       }));
   }
+
+  test("a_long_search_is_waited_for_and_answers_that_are_held_back_make_it_fall_back", { timeout: 120_000 }, () =>
+    withHost({ app: lines(0, 400) }, async (host) => {
+      for (const [isHeld, label] of [
+        [(count) => count === 1, "gRPC-Web"],
+        [() => true, "SSE"],
+      ]) {
+        let count = 0;
+        const held = [];
+        const proxy = createServer((request, response) => {
+          const { method, headers, url } = request;
+          const onward = ask({ port: host.port, host: "127.0.0.1", method, path: url, headers }, (answer) => {
+            response.writeHead(answer.statusCode, answer.headers);
+            response.flushHeaders();
+            if (url.endsWith("/StreamBatches") && isHeld((count += 1))) held.push(() => answer.pipe(response));
+            else answer.pipe(response);
+          });
+          request.pipe(onward);
+          response.on("close", () => onward.destroy());
+          onward.on("error", () => response.destroy());
+        });
+        await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+        const page = await open(browser, `http://127.0.0.1:${proxy.address().port}/`);
+        if (label === "gRPC-Web") {
+          // It has been found out that answers get through.
+          await eventually(() => count === 2, 20_000, "the second call");
+          held[0]();
+        }
+        await seen(page, "line 0000399", 40_000);
+        await state(page, "Live");
+        assert.equal(await page.textContent("#wire"), label);
+        await closed(page);
+        proxy.closeAllConnections();
+        proxy.close();
+      }
+    }),
+  );
 
   test("closed_tab_frees_its_subscription_within_2_s", () =>
     withHost({ app: lines(0, 100) }, async (host) => {

@@ -130,6 +130,13 @@ describe("moving", () => {
       const local = await page.textContent("#utc");
       await page.keyboard.press("t");
       assert.notEqual(await page.textContent("#utc"), local);
+      const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      const dark = await background();
+      await page.keyboard.press("d");
+      assert.notEqual(await background(), dark);
+      await page.reload();
+      await state(page, "Live");
+      assert.notEqual(await background(), dark);
       await page.keyboard.press("?");
       await page.waitForSelector("#help-dialog[open] kbd");
       await page.keyboard.press("Escape");
@@ -138,6 +145,34 @@ describe("moving", () => {
       await page.waitForURL(/q=it\+failed/);
       await page.goBack();
       await page.waitForURL((url) => !url.searchParams.has("q"));
+      await closed(page);
+    }));
+
+  test("everything_is_reached_and_worked_without_a_mouse", () =>
+    withHost({ app: lines(0, 300), web: lines(0, 50) }, async (host) => {
+      const page = await open(browser, host.url);
+      await state(page, "Live");
+      await page.waitForSelector("#tree input");
+      const reached = new Set();
+      for (let press = 0; press < 40; press += 1) {
+        await page.keyboard.press("Tab");
+        reached.add(
+          await page.evaluate(() => {
+            const { id, className, dataset } = document.activeElement;
+            return id || dataset.key || className.split(" ")[0];
+          }),
+        );
+      }
+      const wanted = ["sources-button", "search", "errors", "range", "utc", "theme", "help", "chip", "s:app", "t:app"];
+      for (const name of [...wanted, "s:web", "histogram-canvas", "list"]) assert.ok(reached.has(name), name);
+      await page.focus("#histogram-canvas");
+      await page.keyboard.press("Home");
+      await page.keyboard.press("Enter");
+      await page.waitForSelector('.row[aria-selected="true"]');
+      await page.focus('[data-key="s:web"]');
+      await page.keyboard.press("Space");
+      await page.waitForURL(/source=web/);
+      await page.waitForFunction(() => document.querySelector("#list .row:not([hidden])").ariaSetSize === "50");
       await closed(page);
     }));
 

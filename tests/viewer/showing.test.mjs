@@ -33,6 +33,10 @@ describe("showing", () => {
       assert.equal(await row.locator(".source").textContent(), "app");
       assert.match(await row.locator(".time").textContent(), /\d\d:\d\d:\d\d\.290$/);
       assert.equal((await allRows(page)).length, 300);
+      await page.waitForFunction(() => document.querySelector("#loaded").textContent === "of 300 loaded");
+      const chips = await page.locator(".chip:not([hidden])").allTextContents();
+      assert.deepEqual(chips, ["Trace0", "Debug0", "Info270", "Notice0", "Warn0", "Error30", "Fatal0"]);
+      assert.equal(await page.getAttribute("#chips", "aria-label"), "Levels, counted over the loaded lines");
       await closed(page);
     }));
 

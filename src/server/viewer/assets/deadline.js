@@ -2,7 +2,8 @@
 
 /**
  * A watch over one call: `signal` aborts with the caller's signal, or when nobody called `alive` for the time it was
- * told last. The reason of its abort is `error(ms)`, made when it happens.
+ * told last. The reason of its abort is `error(ms)`, made when it happens; it may take its time, and null means that
+ * there is nothing wrong yet.
  */
 export class Watch {
   constructor(outer, error) {
@@ -19,12 +20,20 @@ export class Watch {
   /** Something came; the next thing must come within `ms`. */
   alive(ms) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.controller.abort(this.error(ms)), ms);
+    const timer = setTimeout(async () => {
+      const error = await this.error(ms);
+      // Something may have come meanwhile.
+      if (this.timer !== timer) return;
+      if (error) this.controller.abort(error);
+      else this.alive(ms);
+    }, ms);
+    this.timer = timer;
   }
 
   /** Ends the watch, and the request with it if it still runs. */
   end() {
     clearTimeout(this.timer);
+    this.timer = 0;
     this.outer?.removeEventListener("abort", this.forward);
     this.controller.abort(new DOMException("done", "AbortError"));
   }

@@ -6,7 +6,7 @@ import { CallError, Disconnected, WireBlocked } from "./errors.js";
 import { decodeLogEntry, decodeStreamBatches, encodeLogRequest, encodeStreamBatches } from "./messages.js";
 import { utf8 } from "./protobuf.js";
 
-/** The server sends its first message at once: after this time something between us holds the answer back. */
+/** A first message comes at once, but for a long search: after this time it is found out whether it is held back. */
 const FIRST_MESSAGE_MS = 6_000;
 /** Heartbeats come every 15 s; three missed ones mean that the connection is dead. */
 const SILENCE_MS = 50_000;
@@ -25,11 +25,25 @@ export async function* getLogs(request, { token, signal }) {
     yield decodeLogEntry(bytes);
 }
 
-async function* call(method, message, { token, signal, firstMs = FIRST_MESSAGE_MS }) {
+/** Whether answers get through: that of a stream with nothing to search for begins at once. */
+async function getsThrough(token, signal) {
+  const nothing = encodeStreamBatches({ tail: 0 }, true);
+  try {
+    for await (const bytes of call("StreamBatches", nothing, { token, signal, isProbe: true }))
+      return bytes.length >= 0;
+  } catch {
+    // Whatever it was, nothing came through.
+  }
+  return false;
+}
+
+async function* call(method, message, { token, signal, firstMs = FIRST_MESSAGE_MS, isProbe = false }) {
   let heard = false;
-  const watch = new Watch(signal, (ms) =>
-    heard ? new Disconnected(`silent for ${ms / 1000} s`) : new WireBlocked("gRPC-Web answers are held back"),
-  );
+  const watch = new Watch(signal, async (ms) => {
+    if (heard) return new Disconnected(`silent for ${ms / 1000} s`);
+    if (!isProbe && (await getsThrough(token, signal))) return null;
+    return new WireBlocked("gRPC-Web answers are held back");
+  });
   watch.alive(firstMs);
   try {
     const response = await post(method, message, token, watch.signal);

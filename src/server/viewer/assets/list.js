@@ -9,6 +9,8 @@ import { Row, screenLines } from "./row.js";
 const OVERSCAN = 6;
 /** Height of the strip above the first row and below the last, where the list says what lies beyond. */
 const EDGE = 30;
+/** So near to an end, in pixels, more is asked for. */
+const NEAR = 1_200;
 /** Width of the source column at most, in characters. */
 const SOURCE_COLUMNS_MAX = 22;
 
@@ -107,9 +109,13 @@ export class List {
     if (this.following || Math.abs(top - now) > 0.5) scroller.scrollTop = top;
     this.settledTop = top;
     if (!this.following) this.anchorAt(top);
+  }
+
+  /** Asks for more where an end of what is loaded comes near. */
+  reach() {
     // Until all loaded rows have been looked at, what lies above may be loaded already.
-    if (top < 1200 && view.complete) this.onReach("older");
-    if (top + this.height > total - 1200) this.onReach("newer");
+    if (this.settledTop < NEAR && this.view.complete) this.onReach("older");
+    if (this.settledTop + this.height > this.total - NEAR) this.onReach("newer");
   }
 
   resize(total) {

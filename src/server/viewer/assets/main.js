@@ -118,6 +118,7 @@ function draw(now) {
     list.dirty = false;
     list.render(clock, isDated(now));
   }
+  list.reach();
   if (now - summarized >= SUMMARY_MS) summarize(now);
   else if (!summaryTimer) summaryTimer = setTimeout(() => summarize(performance.now()), SUMMARY_MS);
   status.update(state.selection);

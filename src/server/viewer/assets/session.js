@@ -283,9 +283,10 @@ export class Session {
     return first && first.after === this.store.head ? first.cursor : null;
   }
 
-  /** Loads a page of older rows, if there are any and none is being loaded. */
+  /** Loads a page of older rows, if there are any, none is being loaded, and the newest have come. */
   loadOlder() {
-    if (this.older === EDGE.MORE) this.run(this.olderPage());
+    const isFilling = this.live === LIVE.CONNECTING || this.live === LIVE.LOADING;
+    if (this.older === EDGE.MORE && !isFilling) this.run(this.olderPage());
   }
 
   async olderPage() {
