@@ -190,7 +190,7 @@ impl Columns {
         }
         let (mut day, mut at, mut severity) = (self.day, None, None);
         self.each(line, |name, value| match name {
-            "date" => day = date(value).or(day),
+            "date" => day = date(value),
             "time" => at = clock(value),
             "sc-status" => severity = by_status(value),
             _ => {}

@@ -31,6 +31,8 @@ fn short_level(place: Place, word: &[u8], after: &[u8]) -> Option<Severity> {
         // PgBouncer's and NestJS's.
         (b"LOG", [b' ', ..]) if place == Place::BehindTime => Some(Severity::Info),
         (b"DEBUG", [b'1'..=b'9', b':' | b' ', ..]) => Some(Severity::Debug),
+        // OpenSSH's `debug1: `.
+        (b"debug", [b'1'..=b'3', b':', b' ', ..]) => Some(Severity::Debug),
         // ASP.NET's console.
         (b"fail", [b':', b' ', ..]) if place == Place::Beginning => Some(Severity::Error),
         (b"trce", [b':', b' ', ..]) if place == Place::Beginning => Some(Severity::Trace),
