@@ -59,8 +59,27 @@ pub const SKEW_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A stream that ends by the clock looks at it this often, since it may be set.
 pub const CLOCK_LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// Bytes searched for a pattern at once, before there are any records: what fits into a core's own cache.
+pub const SCAN_BLOCK_BYTES: usize = 256 * KIB;
+/// Searches begin and end anew at multiples of this many bytes of the file offset, so that all who search a file for the
+/// same share what they find.
+pub const SCAN_WINDOW_BYTES: u64 = 32 * MIB as u64;
+/// Less than this is not searched ahead, but looked at cell by cell.
+pub const SCAN_BYTES_MIN: u64 = 128 * KIB as u64;
+/// A search works for about this long before others have their turn.
+pub const SCAN_WORK_MAX: Duration = Duration::from_millis(5);
+/// Of the processors, this share searches history at the same time: 1 / 2, and one at least.
+pub const SCAN_PROCESSORS_SHARE: usize = 2;
+/// A stream of batches that finds nothing says how far it has come this often.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
 /// Files that a merge by time waits for at once.
 pub const MERGE_READS_MAX: usize = 8;
+/// Bytes of cells that a merge of many files keeps in the cache altogether: each file's share of it, down to the least, is
+/// what is read of it at once.
+pub const MERGE_AHEAD_BYTES: u64 = 16 * MIB as u64;
+/// The least that a merge reads of a file at once, in bytes.
+pub const MERGE_AHEAD_BYTES_MIN: u64 = 4 * KIB as u64;
 /// How often a stream that follows merges in what was written while it read its backlog, before it goes on live.
 pub const MERGE_ROUNDS: usize = 3;
 
@@ -89,6 +108,8 @@ pub const RESUME_COUNT_MAX: usize = 4096;
 
 /// Bytes of cells and segments kept, unless the configuration says otherwise.
 pub const CACHE_BYTES_DEFAULT: u64 = 64 * MIB as u64;
+/// Filters for which a cell remembers what they select of it: a bit for each record and filter.
+pub const CELL_MARKS_MAX: usize = 8;
 /// What keeping one item costs beside its bytes: key, links, counters. Counted against the budget.
 pub const CACHE_ITEM_OVERHEAD_BYTES: usize = 256;
 
@@ -374,6 +395,9 @@ const _: () = assert!(CLIENT_WINDOW_BYTES_MIN <= CLIENT_WINDOW_BYTES_MAX);
 const _: () = assert!(VERIFY_PADDING_BYTES_MAX < LINE_BYTES_DEFAULT);
 const _: () = assert!(CLIENT_BULK_BATCH_BYTES as usize <= BATCH_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX + 2 * STREAM_CURSOR_BYTES_MAX < CLIENT_BATCH_BYTES_MAX);
+const _: () = assert!(MERGE_AHEAD_BYTES_MIN <= GRID_BYTES && MERGE_AHEAD_BYTES < CACHE_BYTES_DEFAULT);
+const _: () = assert!(2 * GRID_BYTES <= SCAN_BYTES_MIN && SCAN_BYTES_MIN <= SCAN_BLOCK_BYTES as u64);
+const _: () = assert!(SCAN_BLOCK_BYTES as u64 <= SCAN_WINDOW_BYTES && SCAN_WINDOW_BYTES % GRID_BYTES == 0);
 const _: () = assert!(ARCHIVE_HISTORY_BYTES >= 32 * KIB + GRID_BYTES as usize);
 const _: () = assert!(ARCHIVE_STEP_BYTES as u64 <= ARCHIVE_CHECKPOINT_BYTES);
 const _: () = assert!(PARKED_BYTES_MAX as u64 > 2 * (ARCHIVE_BACK_BYTES_MAX + (1 << ARCHIVE_ZSTD_WINDOW_LOG_MAX)));

@@ -7,6 +7,8 @@ use crate::{telemetry::GapReason, watch::Log};
 /// Something that happened, in order with the entries.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// How far a long search has come: bytes searched, and bytes to search altogether, at most.
+    Progress(u64, u64),
     /// What was there when the subscription began has been handed on.
     CaughtUp,
     /// Bytes that no entry will bring; how many, where that is known.

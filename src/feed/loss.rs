@@ -22,7 +22,7 @@ impl Subscription {
         let member = &mut self.members[index];
         if !member.is_lost {
             member.is_lost = true;
-            let lost = member.known.size.since(member.at());
+            let lost = member.known.size.since(member.read_to());
             if lost > 0 {
                 self.note_gap(index, GapReason::Deleted, Some(lost));
                 self.pass_gap_on(index);

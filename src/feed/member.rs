@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{WaitingItem, event::Event, merge::Order, succession::Search};
+use super::{WaitingItem, around::Nearby, event::Event, merge::Order, succession::Search};
 use crate::{
     entry::{
         Offset,
@@ -44,6 +44,10 @@ pub struct Member {
     pub after_gap: bool,
     /// The file that has to be read up to a place before this one.
     pub hold: Option<(FileId, Offset)>,
+    /// What is searched for it.
+    pub search_ahead: Option<WaitingItem>,
+    /// Whether it may be long until something matches, so that it is searched ahead.
+    pub is_sparse: bool,
     /// What is being read for it.
     pub waiting: Option<WaitingItem>,
     /// Whether there may be something to read.
@@ -60,6 +64,11 @@ pub struct Member {
     pub announce: Vec<Event>,
     /// The search for what became of what it held before.
     pub(super) search: Option<Search>,
+    /// Where it stands between its matches, where what stands around them is wanted.
+    pub nearby: Option<Box<Nearby>>,
+    /// Where reading began.
+    pub began: Offset,
+    at: Offset,
     pub(super) reading: Arc<Reading>,
 }
 
@@ -79,6 +88,8 @@ impl Member {
             piece_end: None,
             after_gap: start.after_gap,
             hold: None,
+            search_ahead: None,
+            is_sparse: true,
             waiting: None,
             ready: true,
             known: published,
@@ -87,19 +98,33 @@ impl Member {
             after_piece: false,
             announce: Vec::new(),
             search: None,
+            nearby: None,
+            began: start.at,
+            at: start.at,
             reading,
         }
     }
 
     /// The place up to which bytes were handed on.
     pub fn at(&self) -> Offset {
+        self.at
+    }
+
+    /// The place up to which nothing is left to read: further than [`at`](Self::at) while a match that follows may bring
+    /// records in between to be handed on.
+    pub fn read_to(&self) -> Offset {
         self.reading.at()
     }
 
     /// Moves on.
     pub fn move_to(&mut self, at: Offset, tail: Option<TailHash>) {
         self.reading.move_to(at);
-        self.tail = tail;
+        (self.at, self.tail) = (at, tail);
+    }
+
+    /// Notes that it was read further than what was handed on.
+    pub fn searched_to(&mut self, at: Offset) {
+        self.reading.move_to(at);
     }
 
     /// The place as others see it.
@@ -141,11 +166,18 @@ impl Member {
         before.is_some_and(|before| before.id == file.id)
     }
 
+    /// Bytes that are read of it altogether, at most.
+    pub fn bytes_in_all(&self) -> u64 {
+        self.stop.unwrap_or(self.known.head).min(self.known.head).since(self.began)
+    }
+
     /// Whether nothing of it is left to hand on.
     pub fn is_read_to_the_end(&self) -> bool {
         let published = self.file.published();
         self.is_lost
-            || published.generation == self.generation && self.at() >= published.head && self.at() >= published.size
+            || published.generation == self.generation
+                && self.read_to() >= published.head
+                && self.read_to() >= published.size
     }
 
     /// Takes in how far an archive goes, which a search from the end has found out.
@@ -160,10 +192,13 @@ impl Member {
     pub fn begin_anew(&mut self, published: &Published) {
         self.generation = published.generation;
         self.known = *published;
-        self.waiting = None;
-        self.cell = Offset::ZERO;
+        (self.waiting, self.search_ahead) = (None, None);
+        (self.cell, self.began) = (Offset::ZERO, Offset::ZERO);
         (self.before_piece, self.after_piece, self.at_edge) = (None, false, false);
         self.reading.begin(published.generation);
-        self.tail = None;
+        (self.at, self.tail) = (Offset::ZERO, None);
+        if let Some(nearby) = &mut self.nearby {
+            nearby.begin_anew();
+        }
     }
 }

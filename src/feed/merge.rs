@@ -11,11 +11,23 @@ use std::{
     time::Instant,
 };
 
-use super::{Place, event::Event, member::Member, segment, segment::Bounds, subscription::Subscription, turn::Step};
+use super::{
+    Place,
+    around::{Around, Next},
+    event::Event,
+    member::Member,
+    seek::Span,
+    segment::{Bounds, Picks},
+    select::Selected,
+    subscription::Subscription,
+    turn::Step,
+};
 use crate::{
     entry::{Nanos, Offset, flag},
     file::Cell,
-    limits::{MERGE_READS_MAX, MERGE_ROUNDS, POLL_WORK_MAX, SKEW_MAX},
+    limits::{
+        GRID_BYTES, MERGE_AHEAD_BYTES, MERGE_AHEAD_BYTES_MIN, MERGE_READS_MAX, MERGE_ROUNDS, POLL_WORK_MAX, SKEW_MAX,
+    },
 };
 
 /// A merge that is going on.
@@ -92,6 +104,13 @@ impl Member {
     }
 }
 
+/// The grid for a merge of so many files: their cells fit into the cache together.
+pub(super) fn grid_for(files: usize) -> u64 {
+    let share = MERGE_AHEAD_BYTES / (files as u64).max(1);
+    // Of two powers of two the smaller, so that it divides the usual one.
+    (1 << share.max(1).ilog2()).clamp(MERGE_AHEAD_BYTES_MIN, GRID_BYTES)
+}
+
 /// The key of an entry of this time after one with the key `before`, in a file that changed last at `mtime`.
 fn key_after(before: Nanos, time: Nanos, mtime: Nanos) -> Nanos {
     let latest = Nanos(mtime.0.saturating_add(SKEW_MAX.as_nanos() as i64));
@@ -118,6 +137,7 @@ impl Subscription {
             return if self.let_go_of_held() { Step::Moved } else { self.end_round() };
         };
         let step = match self.members[index].order.ahead {
+            _ if self.around != Around::NONE => self.hand_on_around(index, second, context, now),
             Ahead::Piece(_) => self.advance_piece(index, context, now),
             Ahead::Entry(_) | Ahead::Unknown | Ahead::Nothing => self.hand_on_run(index, second, context, now),
         };
@@ -177,8 +197,16 @@ impl Subscription {
             return step;
         }
         let stop = self.stop_of(index);
+        if self.around != Around::NONE {
+            return self.look_ahead_around(index, stop, context, now);
+        }
         if self.members[index].at() >= stop {
             return self.look_at_piece(index, context);
+        }
+        match self.search_ahead(index, self.members[index].at(), stop, context) {
+            Err(step) => return step,
+            Ok(None) => {}
+            Ok(Some(clear)) => return self.pass_to(index, clear),
         }
         let cell = match self.poll_cell_of(index, context, now) {
             Ok(cell) => cell,
@@ -186,9 +214,10 @@ impl Subscription {
         };
         let member = &self.members[index];
         let mut within = (cell.index_at(member.at())..cell.len()).take_while(|at| cell.end_of(*at) <= stop);
-        match within.find(|at| self.wants(&cell, *at)) {
+        let selected = Selected::of(&self.filter, &cell);
+        match within.find(|at| self.wants(&cell, &selected, *at)) {
             Some(at) => {
-                let key = key_after(member.order.key, cell.metas()[at].time, member.known.mtime);
+                let key = key_after(member.order.key, cell.meta(at).time, member.known.mtime);
                 self.members[index].order.ahead = Ahead::Entry(key);
                 Step::Moved
             }
@@ -196,14 +225,30 @@ impl Subscription {
         }
     }
 
+    /// The same where what stands around matches goes out, too.
+    fn look_ahead_around(&mut self, index: usize, stop: Offset, context: &mut Context<'_>, now: Instant) -> Step {
+        let (time, ahead): (_, fn(Nanos) -> Ahead) = match self.find_next(index, stop, context, now) {
+            Ok(Next::Records(cell, picked)) => {
+                let Some(first) = picked.picks.first() else { return Step::Drained };
+                (cell.meta(first.index).time, Ahead::Entry)
+            }
+            Ok(Next::Piece(cell, _)) => (cell.meta(0).time, Ahead::Piece),
+            Err(step) => return step,
+        };
+        let member = &mut self.members[index];
+        member.order.ahead = ahead(key_after(member.order.key, time, member.known.mtime));
+        Step::Moved
+    }
+
     fn look_at_piece(&mut self, index: usize, context: &mut Context<'_>) -> Step {
         let member = &mut self.members[index];
         let Some(end) = member.piece_end.filter(|end| member.at() < *end) else { return Step::Drained };
-        let place = Place { file: &member.file, now: member.known, at: member.at(), cell: member.at() };
+        let place =
+            Place { file: &member.file, now: member.known, at: member.at(), cell: member.at(), grid: self.grid };
         match self.feed.poll_piece(context, &mut member.waiting, &place, end) {
             Poll::Pending => Step::Waiting,
             Poll::Ready(Ok(cell)) => {
-                let time = cell.metas().first().map_or(member.known.mtime, |meta| meta.time);
+                let time = cell.meta(0).time;
                 member.order.ahead = Ahead::Piece(key_after(member.order.key, time, member.known.mtime));
                 Step::Moved
             }
@@ -249,16 +294,46 @@ impl Subscription {
         }
     }
 
+    /// Hands on the entries of a file with what stands around them, up to the next entry of another file.
+    fn hand_on_around(
+        &mut self,
+        index: usize,
+        second: Option<(Nanos, usize)>,
+        context: &mut Context<'_>,
+        now: Instant,
+    ) -> Step {
+        if let Some(step) = self.begin_turn(index, context) {
+            return step;
+        }
+        let (cell, picked) = match self.find_next(index, self.stop_of(index), context, now) {
+            Ok(Next::Records(cell, picked)) => (cell, picked),
+            Ok(Next::Piece(cell, pick)) => return self.take_piece_around(index, &cell, pick, now),
+            Err(step) => return step,
+        };
+        let member = &self.members[index];
+        let mut key = member.order.key;
+        let mut until = Offset(u64::MAX);
+        for (nth, pick) in picked.picks.iter().enumerate() {
+            key = key_after(key, cell.meta(pick.index).time, member.known.mtime);
+            if nth > 0 && second.is_some() && second < Some((key, index)) {
+                until = cell.start_of(pick.index);
+                break;
+            }
+        }
+        self.take_around(index, &cell, picked, until, now)
+    }
+
     /// Where the run ends: at the first entry that comes after the next one of another file.
     fn run_end(&self, index: usize, cell: &Cell, second: Option<(Nanos, usize)>, stop: Offset) -> Offset {
         let member = &self.members[index];
         let mut key = member.order.key;
+        let selected = Selected::of(&self.filter, cell);
         for at in cell.index_at(member.at())..cell.len() {
             if cell.end_of(at) > stop {
                 return cell.start_of(at);
             }
-            if second.is_some() && self.wants(cell, at) {
-                key = key_after(key, cell.metas()[at].time, member.known.mtime);
+            if second.is_some() && self.wants(cell, &selected, at) {
+                key = key_after(key, cell.meta(at).time, member.known.mtime);
                 if second < Some((key, index)) {
                     return cell.start_of(at);
                 }
@@ -274,15 +349,18 @@ impl Subscription {
         if member.after_gap {
             bounds = Bounds { entries: 1, first_flags: flag::AFTER_GAP, ..bounds };
         }
-        let place = Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell };
-        let segment = self.feed.encode(&place, cell, &self.filter.filter, self.shape, bounds, now);
+        let place =
+            Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell, grid: self.grid };
+        let picks = Picks::Matches(Selected::of(&self.filter, cell));
+        let segment = self.feed.encode(&place, cell, &picks, self.shape, bounds, now);
         member.at_edge = segment.left_out;
         self.take_segment(index, Arc::new(segment))
     }
 
     fn poll_cell_of(&mut self, index: usize, context: &Context<'_>, now: Instant) -> Result<Arc<Cell>, Step> {
         let member = &mut self.members[index];
-        let mut place = Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell };
+        let mut place =
+            Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell, grid: self.grid };
         let poll = self.feed.poll_raw(context, &mut member.waiting, &mut place, now);
         member.cell = place.cell;
         match poll {
@@ -298,10 +376,8 @@ impl Subscription {
         member.order.stop.min(member.stop.unwrap_or(member.order.stop)).min(member.known.head)
     }
 
-    fn wants(&self, cell: &Cell, index: usize) -> bool {
-        let filter = &self.filter.filter;
-        self.span.contains(cell.metas()[index].time)
-            && (filter.is_everything() || segment::selects(filter, cell, index))
+    fn wants(&self, cell: &Cell, selected: &Selected, index: usize) -> bool {
+        selected.contains(index) && (self.span == Span::ALL || self.span.contains(cell.meta(index).time))
     }
 
     /// Merges in what was written meanwhile, for a stream that follows; after some rounds, or when there is nothing, the
@@ -321,6 +397,7 @@ impl Subscription {
         }
         self.merge = merge.filter(|merge| grown && merge.rounds > 0).map(|merge| Merge { rounds: merge.rounds - 1 });
         if self.merge.is_none() {
+            self.grid = GRID_BYTES;
             self.members.iter_mut().for_each(|member| member.ready = true);
             self.caught_up = true;
             self.events.push_back(Event::CaughtUp);

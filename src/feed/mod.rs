@@ -3,6 +3,7 @@
 //! A subscription has no queue, no task and no thread: it is a filter and a cursor for each file. Asking for the
 //! segment at a cursor is the same whether the subscriber is at the head, lags, resumes or reads history.
 
+pub mod around;
 pub mod cache;
 #[cfg(test)]
 mod cache_tests;
@@ -12,8 +13,11 @@ pub mod member;
 pub mod merge;
 pub mod open;
 pub mod resume;
+mod room;
+mod scan;
 pub mod seek;
 pub mod segment;
+mod select;
 pub mod subscription;
 mod succession;
 pub mod tail;
@@ -23,20 +27,25 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
     time::Instant,
 };
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use cache::{Answer, Cache, Landed, Lead, Waiting, Weigh};
-use segment::{Bounds, Segment, SharedSegment};
+use room::Room;
+use scan::{Clear, Search};
+use segment::{Bounds, Picks, Segment, SharedSegment};
+use select::Selected;
 
 use crate::{
     entry::{Offset, encode::Shape},
     file::{Cell, CellError, Content, ReadAt, cell::Plan},
     filter::Filter,
-    limits::{FORMAT_SAMPLE_RECORDS, OPEN_SEGMENT_AGE_MAX},
+    limits::{FORMAT_SAMPLE_RECORDS, OPEN_SEGMENT_AGE_MAX, SCAN_PROCESSORS_SHARE},
     parse,
     sync::{Mutex, lock},
     telemetry::{ShapeLabel, SourceLabel, Telemetry},
@@ -48,10 +57,11 @@ pub type SharedError = Arc<CellError>;
 /// A place among those who wait for a cell or a segment.
 pub type WaitingItem = Waiting<Item, SharedError>;
 
-/// A filter with a number, which is what the cache knows it by.
+/// A filter with a number, which is what the cache knows it by: the hash of what it asks for, so that it is the same
+/// whenever somebody asks for the same.
 #[derive(Debug)]
 pub struct SharedFilter {
-    number: u32,
+    number: u64,
     /// The predicate.
     pub filter: Filter,
 }
@@ -63,6 +73,8 @@ pub enum Item {
     Cell(Arc<Cell>, Instant),
     /// Entries as they go out.
     Segment(SharedSegment),
+    /// Where a filter selects nothing.
+    Clear(Clear),
 }
 
 impl Weigh for Item {
@@ -70,6 +82,7 @@ impl Weigh for Item {
         match self {
             Self::Cell(cell, _) => cell.weight(),
             Self::Segment(segment) => segment.weight(),
+            Self::Clear(_) => size_of::<Clear>(),
         }
     }
 }
@@ -87,8 +100,11 @@ struct Key {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
-    Cell,
-    Segment(Shape, u32),
+    /// On a grid of so many bytes.
+    Cell(u32),
+    Segment(Shape, u64),
+    /// Nothing for this filter, found out up to a place at most.
+    Clear(u64, Offset),
     /// An unterminated record that ends here; never kept, since it may still change.
     Piece(Offset),
 }
@@ -104,6 +120,8 @@ pub struct Place<'a> {
     pub at: Offset,
     /// Start of the cell that held the place when it was last asked for.
     pub cell: Offset,
+    /// The grid on which cells end.
+    pub grid: u64,
 }
 
 /// Everything that subscriptions share.
@@ -116,8 +134,9 @@ pub struct Feed {
     /// The counters.
     pub telemetry: Arc<Telemetry>,
     filters: Mutex<HashMap<String, Weak<SharedFilter>>>,
-    next_filter: AtomicU32,
     draining: AtomicBool,
+    /// Where history is searched.
+    room: Arc<Room>,
 }
 
 impl Feed {
@@ -129,8 +148,8 @@ impl Feed {
             hints,
             telemetry,
             filters: Mutex::default(),
-            next_filter: AtomicU32::new(0),
             draining: AtomicBool::new(false),
+            room: Room::new(processors() / SCAN_PROCESSORS_SHARE),
         })
     }
 
@@ -142,7 +161,7 @@ impl Feed {
         }
         filters.retain(|_, known| known.strong_count() > 0);
         let key = filter.key().to_owned();
-        let shared = Arc::new(SharedFilter { number: self.next_filter.fetch_add(1, Ordering::Relaxed), filter });
+        let shared = Arc::new(SharedFilter { number: xxh3_64(key.as_bytes()), filter });
         filters.insert(key, Arc::downgrade(&shared));
         shared
     }
@@ -176,7 +195,7 @@ impl Feed {
         let head = place.now.head;
         let usable = |item: &Item| match item {
             Item::Segment(segment) => !segment.open || segment.end >= head || is_fresh(segment.made, now),
-            Item::Cell(..) => false,
+            Item::Cell(..) | Item::Clear(_) => false,
         };
         if waiting.is_none()
             && let Some(Item::Segment(segment)) = self.cache.peek(&key)
@@ -189,22 +208,24 @@ impl Feed {
         let cell = match self.poll_cell(context, waiting, place, now) {
             Poll::Ready(Ok(Item::Cell(cell, _))) => cell,
             Poll::Ready(Ok(Item::Segment(segment))) => return Poll::Ready(Ok(segment)),
+            Poll::Ready(Ok(Item::Clear(_))) => unreachable!("nobody waits for a search here"),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => return Poll::Pending,
         };
         match self.cache.ask(&key, usable) {
             Answer::Hit(Item::Segment(segment)) => Poll::Ready(Ok(segment)),
             Answer::Lead(lead) => {
-                let segment = self.encode(place, &cell, &filter.filter, shape, Bounds::NONE, now);
+                let picks = Picks::Matches(Selected::of(filter, &cell));
+                let segment = self.encode(place, &cell, &picks, shape, Bounds::NONE, now);
                 let segment = Arc::new(segment);
                 lead.fulfil(Item::Segment(segment.clone()));
                 Poll::Ready(Ok(segment))
             }
             Answer::Wait(place) => self.poll_waiting(context, waiting, place).map_ok(|item| match item {
                 Item::Segment(segment) => segment,
-                Item::Cell(..) => unreachable_segment(),
+                Item::Cell(..) | Item::Clear(_) => unreachable_segment(),
             }),
-            Answer::Hit(Item::Cell(..)) => Poll::Ready(Ok(unreachable_segment())),
+            Answer::Hit(Item::Cell(..) | Item::Clear(_)) => Poll::Ready(Ok(unreachable_segment())),
         }
     }
 
@@ -218,8 +239,10 @@ impl Feed {
         bounds: Bounds,
         now: Instant,
     ) -> Poll<Result<SharedSegment, SharedError>> {
-        self.poll_raw(context, waiting, place, now)
-            .map_ok(|cell| Arc::new(self.encode(place, &cell, &filter.filter, shape, bounds, now)))
+        self.poll_raw(context, waiting, place, now).map_ok(|cell| {
+            let picks = Picks::Matches(Selected::of(filter, &cell));
+            Arc::new(self.encode(place, &cell, &picks, shape, bounds, now))
+        })
     }
 
     /// The cell that holds a place, or begins there.
@@ -234,11 +257,62 @@ impl Feed {
             match self.poll_cell(context, waiting, place, now) {
                 Poll::Ready(Ok(Item::Cell(cell, _))) => return Poll::Ready(Ok(cell)),
                 // Left over from waiting for a segment: ask again for the cell.
-                Poll::Ready(Ok(Item::Segment(_))) => {}
+                Poll::Ready(Ok(Item::Segment(_) | Item::Clear(_))) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// How far nothing from `place.at` on is selected by `filter`, before `stop`; it may be no further than that place.
+    fn poll_clear(
+        &self,
+        context: &Context<'_>,
+        waiting: &mut Option<WaitingItem>,
+        place: &Place<'_>,
+        filter: &Arc<SharedFilter>,
+        stop: Offset,
+    ) -> Poll<Result<Clear, SharedError>> {
+        let to = scan::window_end(place.at, stop.min(place.now.head));
+        if waiting.is_none() {
+            match self.cache.ask(&place.key(place.at, Kind::Clear(filter.number, to)), |_| true) {
+                Answer::Hit(Item::Clear(clear)) => return Poll::Ready(Ok(clear)),
+                Answer::Hit(Item::Cell(..) | Item::Segment(_)) => unreachable!("a search's key holds what it found"),
+                Answer::Wait(flight) => *waiting = Some(flight),
+                Answer::Lead(lead) => *waiting = Some(self.search(context, place, filter, to, lead)),
+            }
+        }
+        let landed = waiting.as_mut().map_or(Poll::Ready(Landed::Abandoned), |flight| flight.poll(context));
+        landed.map(|landed| {
+            *waiting = None;
+            settle(landed).map(|item| match item {
+                Item::Clear(clear) => clear,
+                Item::Cell(..) | Item::Segment(_) => unreachable!("a search's key holds what it found"),
+            })
+        })
+    }
+
+    /// Searches for all who ask, when there is room.
+    fn search(
+        &self,
+        context: &Context<'_>,
+        place: &Place<'_>,
+        filter: &Arc<SharedFilter>,
+        to: Offset,
+        lead: Lead<Key, Item, SharedError>,
+    ) -> WaitingItem {
+        let (file, filter, telemetry) = (place.file.clone(), filter.clone(), self.telemetry.clone());
+        let search = Search { file, now: place.now, from: place.at, to, filter, telemetry };
+        let mut flight = lead.waiting();
+        // Waited for before it begins, so that it does not take itself for forsaken.
+        let _ = flight.poll(context);
+        self.room.run(move || {
+            if !lead.is_forsaken() {
+                let result = search.run(|| lead.is_forsaken()).map(Item::Clear).map_err(Arc::new);
+                land(lead, &result, false);
+            }
+        });
+        flight
     }
 
     /// The unterminated record in `[place.at, end)`, as a cell of its own.
@@ -295,7 +369,7 @@ impl Feed {
                 Poll::Pending => Poll::Pending,
             };
         }
-        if let Some(Item::Cell(cell, made)) = self.cache.peek(&place.key(place.cell, Kind::Cell))
+        if let Some(Item::Cell(cell, made)) = self.cache.peek(&place.key(place.cell, Kind::Cell(place.grid as u32)))
             && cell.start() <= place.at
             && place.at < cell.end()
         {
@@ -305,9 +379,9 @@ impl Feed {
         let head = place.now.head;
         let usable = |item: &Item| match item {
             Item::Cell(cell, made) => !cell.is_open() || cell.end() >= head || is_fresh(*made, now),
-            Item::Segment(_) => false,
+            Item::Segment(_) | Item::Clear(_) => false,
         };
-        match self.cache.ask(&place.key(place.at, Kind::Cell), usable) {
+        match self.cache.ask(&place.key(place.at, Kind::Cell(place.grid as u32)), usable) {
             Answer::Hit(item) => {
                 self.telemetry.cache_hits.inc();
                 Poll::Ready(Ok(item))
@@ -344,8 +418,14 @@ impl Feed {
         piece: Option<Offset>,
         lead: Lead<Key, Item, SharedError>,
     ) -> Poll<Result<Item, SharedError>> {
-        let job =
-            Job { file: place.file.clone(), now: place.now, at: place.at, piece, telemetry: self.telemetry.clone() };
+        let job = Job {
+            file: place.file.clone(),
+            now: place.now,
+            at: place.at,
+            grid: place.grid,
+            piece,
+            telemetry: self.telemetry.clone(),
+        };
         let content = place.file.opened();
         if let Some((content, reader)) = content.as_ref().and_then(|content| Some((content, content.cached()?))) {
             match job.run(&reader, content) {
@@ -376,12 +456,12 @@ impl Feed {
         &self,
         place: &Place<'_>,
         cell: &Cell,
-        filter: &Filter,
+        picks: &Picks,
         shape: Shape,
         bounds: Bounds,
         now: Instant,
     ) -> Segment {
-        let segment = segment::encode(place.file, cell, place.at, filter, shape, bounds, now);
+        let segment = segment::encode(place.file, cell, place.at, picks, shape, bounds, now);
         self.telemetry.encodes.get_or_create(&ShapeLabel { shape: shape_name(shape) }).inc();
         segment
     }
@@ -399,6 +479,7 @@ struct Job {
     file: Arc<LogFile>,
     now: Published,
     at: Offset,
+    grid: u64,
     piece: Option<Offset>,
     telemetry: Arc<Telemetry>,
 }
@@ -430,7 +511,7 @@ impl Job {
             mtime: self.now.mtime,
         };
         let cell = match self.piece {
-            None => Cell::read(reader, &plan)?,
+            None => Cell::read_within(reader, &plan, self.grid)?,
             Some(_) => Cell::read_piece(reader, &plan)?,
         };
         // What was read before a truncation became visible may be torn.
@@ -492,12 +573,17 @@ fn is_fresh(made: Instant, now: Instant) -> bool {
 fn only_cell(item: Item) -> Arc<Cell> {
     match item {
         Item::Cell(cell, _) => cell,
-        Item::Segment(_) => unreachable!("a piece is read under a key that holds cells only"),
+        Item::Segment(_) | Item::Clear(_) => unreachable!("a piece is read under a key that holds cells only"),
     }
 }
 
 fn unreachable_segment() -> SharedSegment {
     unreachable!("segments lie under keys that hold segments only")
+}
+
+/// Processors that this process may use.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The name of a shape in metrics.

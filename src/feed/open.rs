@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Feed, SharedFilter,
+    around::{Around, Nearby},
     event::Event,
     member::{Member, Start},
     resume::{self, Foreign, Resolution},
@@ -134,6 +135,8 @@ pub struct Request {
     pub resume: Vec<Cursor>,
     /// Only what lies before this cursor.
     pub end: Option<Cursor>,
+    /// How much of what stands around matches.
+    pub around: Around,
     /// End after this many matches.
     pub limit: Option<u64>,
     /// Whether lost cursors are told in the stream instead of refused.
@@ -208,6 +211,10 @@ struct Prepared {
 pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscription, Extent), OpenError> {
     // What has an end has nothing to wait for.
     request.follow &= request.end.is_none();
+    if request.filter.is_everything() {
+        // Whatever there is matches.
+        request.around = Around::NONE;
+    }
     let selection = &request.selection;
     let sources = feed.catalogue.sources();
     let names = sources.iter().map(|source| source.name.as_str());
@@ -403,6 +410,7 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
             start
         };
         let mut member = Member::new(file.clone(), start);
+        member.nearby = Nearby::of(request.around, start, resumed.is_some());
         // What is written while the clock has not passed the end may be in time, whatever stands before it.
         let is_history = !request.follow || request.span.is_past();
         member.stop = prepared.stops.get(&file.id).copied().filter(|_| is_history);
@@ -445,6 +453,14 @@ fn tail_scan(feed: &Feed, request: &Request, filter: &Arc<SharedFilter>, members
             piece_end: member.piece_end,
             unknown: member.file.is_archive(),
         });
-        TailScan::new(wanted, filter.clone(), request.span, feed.telemetry.clone(), files)
+        TailScan::new(
+            wanted,
+            request.around.before,
+            filter.clone(),
+            request.span,
+            feed.telemetry.clone(),
+            feed.room.clone(),
+            files,
+        )
     })
 }

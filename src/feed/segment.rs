@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::seek::Span;
+use super::{
+    seek::Span,
+    select::{Selected, fields_of},
+};
 use crate::{
     entry::{
         Nanos, Offset,
@@ -17,7 +20,6 @@ use crate::{
         flag,
     },
     file::Cell,
-    filter::Filter,
     limits::{CURSOR_BYTES, SEGMENT_BYTES},
     parse,
     watch::LogFile,
@@ -38,6 +40,8 @@ pub struct Segment {
     pub bytes: Bytes,
     /// How many they are.
     pub entries: u32,
+    /// How many of them match; the others stand near one that does.
+    pub matches: u32,
     /// Bytes of their messages.
     pub message_bytes: u64,
     /// CRC-32 over each message and a newline; its length is `message_bytes + entries`.
@@ -89,71 +93,95 @@ impl Bounds {
         Self { until: Offset(u64::MAX), span: Span::ALL, entries: u64::MAX, first_flags: 0, piece_goes_on: false };
 }
 
-/// Encodes what `filter` selects of `cell`, from the record at or after `from`, in `shape`.
+/// What of a cell goes into a segment.
+#[derive(Clone, Debug)]
+pub enum Picks {
+    /// What a filter selects.
+    Matches(Selected),
+    /// These, by their indices; then reading goes on at the record given last.
+    These(Vec<Pick>, usize),
+}
+
+/// A record that goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// Its index in the cell.
+    pub index: usize,
+    /// Whether it does not match, but stands near one that does.
+    pub is_context: bool,
+}
+
+impl Picks {
+    fn next_from(&self, from: usize, cell: &Cell) -> Option<Pick> {
+        match self {
+            Self::Matches(selected) => {
+                selected.next_from(from, cell.len()).map(|index| Pick { index, is_context: false })
+            }
+            Self::These(picks, _) => picks.get(picks.partition_point(|pick| pick.index < from)).copied(),
+        }
+    }
+
+    /// Where reading goes on when all of them have gone out.
+    fn end(&self, cell: &Cell) -> usize {
+        match self {
+            Self::Matches(_) => cell.len(),
+            Self::These(_, end) => *end,
+        }
+    }
+}
+
+/// Encodes `picks` of `cell`, from the record at or after `from`, in `shape`.
 pub fn encode(
     file: &LogFile,
     cell: &Cell,
     from: Offset,
-    filter: &Filter,
+    picks: &Picks,
     shape: Shape,
     bounds: Bounds,
     now: Instant,
 ) -> Segment {
     let first = cell.index_at(from);
+    let limit = picks.end(cell).min(cell.count_until(bounds.until));
+    if matches!(picks, Picks::Matches(selected) if selected.is_dense(cell.len())) {
+        cell.metas();
+    }
     let mut writer = Writer::new(file, cell, shape);
     let mut at = first;
     let (mut full, mut left_out) = (false, false);
-    while at < cell.len() && cell.end_of(at) <= bounds.until && writer.entries < bounds.entries {
-        if bounds.span != Span::ALL && !bounds.span.contains(cell.metas()[at].time) {
+    while at < limit && writer.entries < bounds.entries {
+        let next = picks.next_from(at, cell).filter(|pick| pick.index < limit);
+        let Some(pick) = next else {
+            at = limit;
+            break;
+        };
+        if bounds.span != Span::ALL && !bounds.span.contains(cell.meta(pick.index).time) {
             left_out = true;
-        } else if filter.is_everything() || selects(filter, cell, at) {
-            let flags = if writer.entries == 0 { bounds.first_flags } else { 0 };
-            if !writer.put(at, flags, bounds.piece_goes_on) {
-                full = true;
+        } else {
+            let first_flags = if writer.entries == 0 { bounds.first_flags } else { 0 };
+            if !writer.put(pick, first_flags, bounds.piece_goes_on) {
+                (full, at) = (true, pick.index);
                 break;
             }
         }
-        at += 1;
+        at = pick.index + 1;
     }
-    let end = if at == cell.len() { cell.end() } else { cell.start_of(at) };
     Segment {
         start: from,
-        end,
-        start_tail: if first == 0 { cell.start_tail() } else { cell.tail_after(first - 1) },
-        end_tail: if at == first { cell.start_tail() } else { cell.tail_after(at - 1) },
+        end: cell.start_of(at),
+        start_tail: cell.tail_before(first),
+        end_tail: cell.tail_before(at),
         last_cursor: writer.last.map_or([0; CURSOR_BYTES], |last| writer.cursor_after(last, bounds.piece_goes_on)),
         times: writer.times,
         left_out,
         open: !full && at == cell.len() && cell.is_open(),
         entries: writer.entries as u32,
+        matches: writer.matches as u32,
         message_bytes: writer.message_bytes,
         crc: writer.crc,
         last_at: writer.last_at,
         bytes: exact(writer.out),
         made: now,
     }
-}
-
-/// Whether `filter` selects the record at `index`.
-pub fn selects(filter: &Filter, cell: &Cell, index: usize) -> bool {
-    let record = cell.bytes_of(&cell.records()[index]);
-    if !filter.matches(cell.metas()[index].severity, record) {
-        return false;
-    }
-    filter.wanted_fields().is_empty() || filter.matches_fields(&fields_of(cell, index))
-}
-
-/// The parsed fields and labels of the record at `index`; of a key that comes twice the first stays.
-fn fields_of(cell: &Cell, index: usize) -> Vec<(String, String)> {
-    let record = &cell.records()[index];
-    let mut fields: Vec<(String, String)> = Vec::new();
-    let mut each = |key: &str, value: &str| {
-        if !fields.iter().any(|(known, _)| known == key) {
-            fields.push((key.to_owned(), value.to_owned()));
-        }
-    };
-    cell.with_context(index, |context| parse::fields(cell.rules(), context, cell.bytes_of(record), &mut each));
-    fields
 }
 
 /// Encodes record after record.
@@ -164,6 +192,7 @@ struct Writer<'a> {
     out: Vec<u8>,
     crc: crc32fast::Hasher,
     entries: u64,
+    matches: u64,
     message_bytes: u64,
     last_at: usize,
     last: Option<usize>,
@@ -181,6 +210,7 @@ impl<'a> Writer<'a> {
             out: Vec::new(),
             crc: crc32fast::Hasher::new(),
             entries: 0,
+            matches: 0,
             message_bytes: 0,
             last_at: 0,
             last: None,
@@ -189,10 +219,11 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Appends the record at `index`, unless the segment would grow past its size by it; whether it did.
-    fn put(&mut self, index: usize, more_flags: u32, piece_goes_on: bool) -> bool {
+    /// Appends a record, unless the segment would grow past its size by it; whether it did.
+    fn put(&mut self, Pick { index, is_context }: Pick, first_flags: u32, piece_goes_on: bool) -> bool {
         let record = &self.cell.records()[index];
-        let meta = &self.cell.metas()[index];
+        let meta = self.cell.meta(index);
+        let more_flags = first_flags | if is_context { flag::CONTEXT } else { 0 };
         let (rules, text) = (self.cell.rules(), self.cell.bytes_of(record));
         let message = self.cell.with_context(index, |context| parse::message(rules, context, text));
         if self.out.capacity() == 0 {
@@ -223,6 +254,7 @@ impl<'a> Writer<'a> {
         let (earliest, latest) = self.times.unwrap_or((meta.time, meta.time));
         self.times = Some((earliest.min(meta.time), latest.max(meta.time)));
         self.entries += 1;
+        self.matches += u64::from(!is_context);
         self.message_bytes += len as u64;
         self.last_at = before;
         self.last = Some(index);

@@ -15,9 +15,10 @@ use std::{
 
 use super::{
     Feed, SharedFilter,
+    around::{Around, Nearby},
     event::{Event, FileChange},
     member::{Member, Start},
-    merge::{Merge, Order},
+    merge::{self, Merge, Order},
     open::Request,
     seek::{Close, Closing, Span},
     segment::{Segment, SharedSegment},
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     entry::{Nanos, Offset, cursor::EntryCursor, encode::Shape, stream_cursor::StreamCursor},
-    limits::POLL_WORK_MAX,
+    limits::{GRID_BYTES, POLL_WORK_MAX, PROGRESS_EVERY},
     sync::{Mutex, lock},
     watch::{Changes, FileId, Log, LogFile, Reading, Ticket},
 };
@@ -87,10 +88,14 @@ pub struct Subscription {
     scan: Option<TailScan>,
     /// The merge of the backlog by time, where several files have one.
     pub(super) merge: Option<Merge>,
+    /// The grid on which its cells end: a finer one while very many files are merged.
+    pub(super) grid: u64,
     /// Matches that may still be handed on.
     pub(super) remaining: u64,
     crc: crc32fast::Hasher,
     pub(super) span: Span,
+    /// How much of what stands around matches is handed on.
+    pub(super) around: Around,
     /// When a stream that follows is over by the clock.
     closing: Closing,
     selection: u32,
@@ -99,6 +104,8 @@ pub struct Subscription {
     pub(super) events: VecDeque<Event>,
     /// Whether everything that was there in the beginning has been handed on.
     pub(super) caught_up: bool,
+    /// When something was handed on last.
+    told_at: Instant,
     /// The places from which reading began, once they are known.
     start: Vec<EntryCursor>,
     pub(super) progress: Arc<Progress>,
@@ -126,14 +133,17 @@ impl Subscription {
             turn: 0,
             scan,
             merge: None,
+            grid: GRID_BYTES,
             remaining: request.limit.unwrap_or(u64::MAX),
             crc: crc32fast::Hasher::new(),
             span: request.span,
+            around: request.around,
             closing: if request.follow { Closing::of(request.span) } else { Closing::Never },
             selection: request.selection.hash(),
             unreadable: None,
             events: events.into(),
             caught_up: false,
+            told_at: Instant::now(),
             start: Vec::new(),
             progress: Arc::default(),
         };
@@ -178,8 +188,16 @@ impl Subscription {
     /// Begins to read, now that it is known where.
     fn begin(&mut self) {
         self.start = self.members.iter().filter_map(Member::cursor).collect();
+        for member in &mut self.members {
+            member.began = member.at();
+            let (at, tail) = (member.at(), member.tail);
+            if let Some(nearby) = &mut member.nearby {
+                nearby.begin(at, tail);
+            }
+        }
         if self.members.len() > 1 {
             self.merge = Some(Merge::default());
+            self.grid = merge::grid_for(self.members.len());
             for member in &mut self.members {
                 member.order = Order::up_to(member.known.head);
             }
@@ -224,7 +242,10 @@ impl Subscription {
                 return Poll::Ready(Piece::End(End::Draining));
             }
             if let Some(scan) = &mut self.scan {
-                let Poll::Ready(starts) = scan.poll(context) else { return Poll::Pending };
+                let Poll::Ready(starts) = scan.poll(context) else {
+                    let due = self.progress_due(began);
+                    return due.map_or(Poll::Pending, |progress| Poll::Ready(Piece::Event(progress)));
+                };
                 self.scan = None;
                 self.start_from(starts);
                 self.begin();
@@ -232,7 +253,10 @@ impl Subscription {
             if let Some(event) = self.events.pop_front() {
                 return Poll::Ready(Piece::Event(event));
             }
-            if self.remaining == 0 {
+            if let Some(progress) = self.progress_due(began) {
+                return Poll::Ready(Piece::Event(progress));
+            }
+            if self.is_over() {
                 return Poll::Ready(Piece::End(End::Done));
             }
             let step = match self.merge {
@@ -241,6 +265,7 @@ impl Subscription {
             };
             match step {
                 Step::Entries(file, segment) => {
+                    self.told_at = began;
                     self.account(file, &segment);
                     return Poll::Ready(Piece::Entries(file, segment));
                 }
@@ -251,6 +276,7 @@ impl Subscription {
                     return Poll::Pending;
                 }
                 Step::Waiting => return Poll::Pending,
+                Step::Drained if self.is_over() => {}
                 Step::Drained if !self.follow => {
                     let end = self.unreadable.take().map_or(End::Done, End::Unreadable);
                     return Poll::Ready(Piece::End(end));
@@ -267,6 +293,25 @@ impl Subscription {
                 }
             }
         }
+    }
+
+    /// Says how far a search has come that has found nothing for a while.
+    fn progress_due(&mut self, now: Instant) -> Option<Event> {
+        if self.caught_up || now.saturating_duration_since(self.told_at) < PROGRESS_EVERY {
+            return None;
+        }
+        self.told_at = now;
+        if let Some((searched, total)) = self.scan.as_ref().map(TailScan::searched) {
+            return Some(Event::Progress(searched, total.max(searched)));
+        }
+        let searched: u64 = self.members.iter().map(|member| member.read_to().since(member.began)).sum();
+        let total: u64 = self.members.iter().map(Member::bytes_in_all).sum();
+        Some(Event::Progress(searched, total.max(searched)))
+    }
+
+    /// Whether everything that was asked for has been handed on, whatever comes.
+    fn is_over(&self) -> bool {
+        self.remaining == 0 && !self.members.iter().any(Member::owes_context)
     }
 
     fn poll_closing(&mut self, context: &mut Context<'_>) -> Poll<Close> {
@@ -319,6 +364,7 @@ impl Subscription {
             let start = Start { at, tail, ..Start::default() };
             let mut member = Member::new(file.clone(), start);
             let before = file.predecessor.as_ref().and_then(Weak::upgrade);
+            member.nearby = Nearby::of(self.around, start, false);
             member.hold = before.map(|before| (before.id, before.published().head));
             // Those that came after it and were known before it.
             let successors =
@@ -363,7 +409,7 @@ impl Subscription {
         {
             self.feed.telemetry.delivery_seconds.observe(seen.elapsed().as_secs_f64());
         }
-        self.remaining -= u64::from(segment.entries);
+        self.remaining -= u64::from(segment.matches);
         self.crc.combine(&segment.crc);
         self.progress.entries.fetch_add(segment.entries.into(), Ordering::Relaxed);
         self.progress.message_bytes.fetch_add(segment.message_bytes, Ordering::Relaxed);

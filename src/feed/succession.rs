@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     Feed,
+    around::Nearby,
     event::{Event, FileChange},
     member::{Member, Start},
     merge::Order,
@@ -44,15 +45,18 @@ struct Place {
     generation: u32,
     at: Offset,
     tail: Option<TailHash>,
+    /// The place up to which nothing was left to read.
+    read_to: Offset,
 }
 
 impl Subscription {
     /// Finds out what follows the content that a member was reading, and takes it in.
     pub(super) fn poll_succession(&mut self, index: usize, context: &mut Context<'_>) -> Step {
         let member = &mut self.members[index];
+        let (generation, at, tail, read_to) = (member.generation, member.at(), member.tail, member.read_to());
         let search = member.search.get_or_insert_with(|| {
             let (file, feed) = (member.file.clone(), self.feed.clone());
-            let place = Place { generation: member.generation, at: member.reading.at(), tail: member.tail };
+            let place = Place { generation, at, tail, read_to };
             tokio::task::spawn_blocking(move || find(&feed, &file, place))
         });
         let Poll::Ready(found) = std::pin::Pin::new(search).poll(context) else { return Step::Waiting };
@@ -81,6 +85,7 @@ impl Subscription {
             let end = if published.finished { published.size } else { published.head };
             if !self.index.contains_key(&copy.id) {
                 let mut next = Member::new(copy.clone(), start);
+                next.nearby = Nearby::of(self.around, start, true);
                 next.hold = hold;
                 next.stop = stop;
                 next.after_gap = after_gap;
@@ -135,7 +140,7 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place) -> Vec<Stretch> {
     for generation in place.generation..file.published().generation {
         let place = match generation == place.generation {
             true => place,
-            false => Place { generation, at: Offset::ZERO, tail: None },
+            false => Place { generation, at: Offset::ZERO, tail: None, read_to: Offset::ZERO },
         };
         let known = file.content(generation);
         let written = known.as_ref().map_or(Offset::ZERO, |known| known.size);
@@ -151,7 +156,7 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place) -> Vec<Stretch> {
                     stretches.push(Stretch::Missing(None));
                 }
             }
-            None if written > place.at => stretches.push(Stretch::Missing(Some(written.since(place.at)))),
+            None if written > place.read_to => stretches.push(Stretch::Missing(Some(written.since(place.read_to)))),
             None => {}
         }
     }

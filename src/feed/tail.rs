@@ -10,9 +10,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::task::{JoinError, JoinHandle};
+use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{SharedFilter, resume, seek::Span, segment};
+use super::{SharedFilter, around, resume, room::Room, seek::Span, select::Selected};
 use crate::{
     entry::{Nanos, Offset, cursor::TailHash},
     file::{Cell, CellError, Encoding, ReadAt, cell::Plan, lines},
@@ -30,11 +30,14 @@ type Stepped = Vec<(usize, Result<Stretch, CellError>)>;
 /// A search for the last N matches.
 pub struct TailScan {
     wanted: u64,
+    /// Records before the first match of each file that go out with it.
+    before: u32,
     filter: Arc<SharedFilter>,
     span: Span,
     telemetry: Arc<Telemetry>,
     files: Vec<Backward>,
-    step: Option<JoinHandle<Stepped>>,
+    room: Arc<Room>,
+    step: Option<oneshot::Receiver<Stepped>>,
     /// The places found, while the bytes before them are read.
     places: Option<JoinHandle<Vec<TailStart>>>,
 }
@@ -52,12 +55,40 @@ struct Backward {
     piece_end: Option<Offset>,
     /// Nothing of it is later than this: it was not looked at yet, and may never be.
     unknown: Option<Nanos>,
+    /// Where the search begins.
+    from: Offset,
     /// Records from here on are done.
     done_to: Offset,
     /// Matches before the ones taken, in file order; the last one is next.
     matches: Vec<Match>,
     /// The earliest match taken.
     start: Offset,
+    /// Whether there is one.
+    has_match: bool,
+}
+
+/// Where the search ended in a file.
+struct FoundPlace {
+    file: Arc<LogFile>,
+    published: Published,
+    floor: Offset,
+    start: Option<Offset>,
+    has_match: bool,
+}
+
+impl FoundPlace {
+    /// The place, or where what stands before the match there begins.
+    fn with_context(&self, filter: &SharedFilter, span: Span, before: u32) -> Option<Offset> {
+        let start = self.start?;
+        if before == 0 || !self.has_match || start <= self.floor {
+            return Some(start);
+        }
+        let begins = around::before_match(&self.file, self.published, self.floor..start, filter, span, before);
+        Some(begins.map(|(start, _)| start).unwrap_or_else(|error| {
+            tracing::debug!(path = %self.file.path().display(), %error, "no context before the first match");
+            start
+        }))
+    }
 }
 
 /// One file to search.
@@ -88,9 +119,11 @@ impl TailScan {
     /// A search for the last `wanted` matches of `span` in `files`.
     pub fn new(
         wanted: u64,
+        before: u32,
         filter: Arc<SharedFilter>,
         span: Span,
         telemetry: Arc<Telemetry>,
+        room: Arc<Room>,
         files: impl IntoIterator<Item = Searched>,
     ) -> Self {
         let slack = TAIL_SLACK.as_nanos() as i64;
@@ -100,12 +133,23 @@ impl TailScan {
             floor,
             piece_end,
             unknown: unknown.then(|| Nanos(published.mtime.0.saturating_add(slack))),
+            from: stop,
             done_to: stop,
             matches: Vec::new(),
             start: piece_end.unwrap_or(stop),
+            has_match: false,
         };
         let files = files.into_iter().map(backward).collect();
-        Self { wanted, filter, span, telemetry, files, step: None, places: None }
+        Self { wanted, before, filter, span, telemetry, room, files, step: None, places: None }
+    }
+
+    /// How many bytes were searched, and how many there are to search at most.
+    pub fn searched(&self) -> (u64, u64) {
+        let known = || self.files.iter().filter(|file| file.unknown.is_none());
+        let searched = known().map(|file| file.from.since(file.done_to)).sum();
+        let unknown: u64 =
+            self.files.iter().filter(|file| file.unknown.is_some()).map(|file| file.file.first_size.0).sum();
+        (searched, unknown + known().map(|file| file.from.since(file.floor)).sum::<u64>())
     }
 
     /// Where each file, in the order given, has to be read from.
@@ -150,7 +194,7 @@ impl TailScan {
             }
             let file = &mut self.files[index];
             if let Some((_, start)) = file.matches.pop() {
-                file.start = start;
+                (file.start, file.has_match) = (start, true);
                 self.wanted -= 1;
             }
         }
@@ -158,10 +202,19 @@ impl TailScan {
     }
 
     fn look_at_places(&mut self) {
-        let places: Vec<_> = self.files.iter().map(|file| (file.file.clone(), file.known_start())).collect();
+        let place = |file: &Backward| FoundPlace {
+            file: file.file.clone(),
+            published: file.published,
+            floor: file.floor,
+            start: file.known_start(),
+            has_match: file.has_match,
+        };
+        let places: Vec<_> = self.files.iter().map(place).collect();
+        let (filter, span, before) = (self.filter.clone(), self.span, self.before);
         self.places = Some(tokio::task::spawn_blocking(move || {
-            let place = |(file, start): (Arc<LogFile>, Option<Offset>)| {
-                start.map(|start| (start, resume::known_tail(&file, start)))
+            let place = |place: FoundPlace| {
+                let start = place.with_context(&filter, span, before)?;
+                Some((start, resume::known_tail(&place.file, start)))
             };
             places.into_iter().map(place).collect()
         }));
@@ -180,25 +233,39 @@ impl TailScan {
             jobs.extend(next.map(|(index, file)| (index, file.file.clone(), Ahead::Look)));
         }
         let (filter, span, telemetry) = (self.filter.clone(), self.span, self.telemetry.clone());
-        self.step = Some(tokio::task::spawn_blocking(move || {
-            let wants = |cell: &Cell, index: usize| {
-                let filter = &filter.filter;
-                span.contains(cell.metas()[index].time)
-                    && (filter.is_everything() || segment::selects(filter, cell, index))
+        let is_search = !self.filter.filter.is_everything();
+        let work = move || {
+            let wants = |cell: &Cell, selected: &Selected, index: usize| {
+                selected.contains(index) && (span == Span::ALL || span.contains(cell.meta(index).time))
+            };
+            let matches_in = |cell: &Cell, floor: Offset| {
+                let selected = Selected::of(&filter, cell);
+                let wanted = (cell.index_at(floor)..cell.len()).filter(|index| wants(cell, &selected, *index));
+                // As in a merge: a line of another time does not go before what its file has brought already.
+                let mut latest = Nanos(i64::MIN);
+                let keyed = wanted.map(|index| {
+                    latest = latest.max(cell.meta(index).time);
+                    (latest, cell.start_of(index))
+                });
+                keyed.collect()
             };
             let step = |(index, file, ahead): (usize, Arc<LogFile>, Ahead)| {
                 let stretch = match ahead {
                     Ahead::Look => look(&file),
-                    Ahead::Read { published, piece_end: Some(end), .. } => look_at_piece(&file, published, end, &wants),
-                    Ahead::Read { published, range, .. } => step_back(&file, published, range, &wants, &telemetry),
+                    Ahead::Read { published, piece_end: Some(end), .. } => {
+                        look_at_piece(&file, published, end, &matches_in)
+                    }
+                    Ahead::Read { published, range, .. } => step_back(&file, published, range, &matches_in, &telemetry),
                 };
                 (index, stretch)
             };
             jobs.into_iter().map(step).collect()
-        }));
+        };
+        // Where everything matches a few steps are all it takes.
+        self.step = Some(if is_search { self.room.ask(work) } else { Room::ask_aside(work) });
     }
 
-    fn stepped(&mut self, done: Result<Stepped, JoinError>) {
+    fn stepped(&mut self, done: Result<Stepped, oneshot::error::RecvError>) {
         let Ok(done) = done else {
             // The step panicked; nothing more is searched rather than searched for ever.
             self.files.iter_mut().for_each(Backward::give_up);
@@ -238,7 +305,7 @@ impl Backward {
     /// Takes in how far it is written.
     fn looked(&mut self, published: Published) {
         let whole = published.head <= self.done_to;
-        self.done_to = self.done_to.min(published.head);
+        (self.from, self.done_to) = (self.from.min(published.head), self.done_to.min(published.head));
         self.piece_end = Some(published.size).filter(|size| whole && published.head < *size);
         self.start = self.piece_end.unwrap_or(self.done_to);
         (self.published, self.unknown) = (published, None);
@@ -267,7 +334,7 @@ fn look_at_piece(
     file: &Arc<LogFile>,
     published: Published,
     end: Offset,
-    wants: &impl Fn(&Cell, usize) -> bool,
+    matches_in: &impl Fn(&Cell, Offset) -> Vec<Match>,
 ) -> Result<Stretch, CellError> {
     let (from, io) = (published.head, |error| CellError::Io(published.head, error));
     let content = file.open().map_err(io)?;
@@ -280,7 +347,7 @@ fn look_at_piece(
         line_max: settings.line_max,
         mtime: published.mtime,
     };
-    Ok(Stretch::Read { from, matches: matches_in(&Cell::read_piece(reader, &plan)?, from, wants) })
+    Ok(Stretch::Read { from, matches: matches_in(&Cell::read_piece(reader, &plan)?, from) })
 }
 
 /// Reads backwards from the end of `range`, where a record starts or the last one ends, to its beginning, until something
@@ -289,33 +356,45 @@ fn step_back(
     file: &Arc<LogFile>,
     published: Published,
     range: Range<Offset>,
-    wants: &impl Fn(&Cell, usize) -> bool,
+    matches_in: &impl Fn(&Cell, Offset) -> Vec<Match>,
     telemetry: &Telemetry,
 ) -> Result<Stretch, CellError> {
-    let content = file.open().map_err(|error| CellError::Io(range.end, error))?;
-    let (reader, settings) = (&*content, file.log.source.settings());
     let mut from = range.end;
     for _ in 0..TAIL_STEP_GRIDS_MAX {
-        let io = |error| CellError::Io(from, error);
-        let encoding = file.encoding(reader, &published).map_err(io)?;
-        let start = cell_start_before(reader, encoding, &settings.rules, from).map_err(io)?;
-        let plan = Plan {
-            start,
-            head: from,
-            beginning: file.beginning(reader, &published, from).map_err(|error| CellError::Io(start, error))?,
-            rules: &settings.rules,
-            line_max: settings.line_max,
-            mtime: published.mtime,
-        };
-        let cell = Cell::read(reader, &plan)?;
+        let cells = cells_before(file, &published, from)?;
         telemetry.reads.inc();
-        from = start;
-        let matches = matches_in(&cell, range.start, wants);
-        if !matches.is_empty() || start <= range.start {
+        from = cells.first().map_or(range.start, Cell::start);
+        let matches: Vec<_> = cells.iter().flat_map(|cell| matches_in(cell, range.start)).collect();
+        if !matches.is_empty() || from <= range.start {
             return Ok(Stretch::Read { from, matches });
         }
     }
     Ok(Stretch::Read { from, matches: Vec::new() })
+}
+
+/// What lies on the last stretch of the grid before `end`, where a record starts or the last one ends: one cell, unless a
+/// run of zeros parts it.
+pub(super) fn cells_before(file: &Arc<LogFile>, published: &Published, end: Offset) -> Result<Vec<Cell>, CellError> {
+    let content = file.open().map_err(|error| CellError::Io(end, error))?;
+    let (reader, settings) = (&*content, file.log.source.settings());
+    let io = |error| CellError::Io(end, error);
+    let encoding = file.encoding(reader, published).map_err(io)?;
+    let start = cell_start_before(reader, encoding, &settings.rules, end).map_err(io)?;
+    let plan = Plan {
+        start,
+        head: end,
+        beginning: file.beginning(reader, published, end).map_err(|error| CellError::Io(start, error))?,
+        rules: &settings.rules,
+        line_max: settings.line_max,
+        mtime: published.mtime,
+    };
+    let (mut cells, mut at) = (Vec::new(), start);
+    while at < end {
+        let cell = Cell::read(reader, &Plan { start: at, ..plan.clone() })?;
+        at = cell.end();
+        cells.push(cell);
+    }
+    Ok(cells)
 }
 
 /// The start of the first record on the last stretch of the grid before `end` on which a record starts.
@@ -331,10 +410,4 @@ fn cell_start_before(reader: &impl ReadAt, encoding: Encoding, rules: &Rules, en
         grid -= GRID_BYTES;
     }
     Ok(Offset::ZERO)
-}
-
-/// The matches of a cell at or after `floor`.
-fn matches_in(cell: &Cell, floor: Offset, wants: &impl Fn(&Cell, usize) -> bool) -> Vec<Match> {
-    let selected = (cell.index_at(floor)..cell.len()).filter(|index| wants(cell, *index));
-    selected.map(|index| (cell.metas()[index].time, cell.start_of(index))).collect()
 }

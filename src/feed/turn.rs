@@ -8,11 +8,17 @@ use std::{
 
 use super::{
     Place, SharedError,
-    segment::{self, Bounds, SharedSegment},
+    around::Around,
+    member::Member,
+    scan::Clear,
+    segment::{self, Bounds, Picks, SharedSegment},
+    select::Selected,
     subscription::Subscription,
 };
 use crate::{
     entry::{Offset, flag},
+    file::Cell,
+    limits::SCAN_BYTES_MIN,
     watch::FileId,
 };
 
@@ -49,6 +55,9 @@ impl Subscription {
     }
 
     pub(super) fn advance(&mut self, index: usize, context: &mut Context<'_>, now: Instant) -> Step {
+        if self.around != Around::NONE {
+            return self.advance_around(index, context, now);
+        }
         if let Some(step) = self.begin_turn(index, context) {
             return step;
         }
@@ -61,11 +70,52 @@ impl Subscription {
         if member.at() >= published.head {
             return self.advance_piece(index, context, now);
         }
+        let at = member.at();
+        match self.search_ahead(index, at, stop, context) {
+            Err(step) => return step,
+            Ok(None) => {}
+            Ok(Some(clear)) => return self.pass_to(index, clear),
+        }
         match self.poll_entries(index, stop, context, now) {
             Poll::Pending => Step::Waiting,
             Poll::Ready(Ok(segment)) => self.take_segment(index, segment),
             Poll::Ready(Err(error)) => self.fail(index, &error),
         }
+    }
+
+    /// Searches ahead from a place where it may be long until something matches: how far nothing does, if that is any
+    /// further.
+    pub(super) fn search_ahead(
+        &mut self,
+        index: usize,
+        at: Offset,
+        stop: Offset,
+        context: &Context<'_>,
+    ) -> Result<Option<Clear>, Step> {
+        let member = &mut self.members[index];
+        let far = stop.min(member.known.head).since(at) >= SCAN_BYTES_MIN;
+        if !far || !member.is_sparse || self.filter.filter.is_everything() {
+            return Ok(None);
+        }
+        let place = Place { file: &member.file, now: member.known, at, cell: at, grid: self.grid };
+        match self.feed.poll_clear(context, &mut member.search_ahead, &place, &self.filter, stop) {
+            Poll::Pending => Err(Step::Waiting),
+            Poll::Ready(Ok(clear)) if clear.end > at => Ok(Some(clear)),
+            Poll::Ready(Ok(_)) => {
+                member.is_sparse = false;
+                Ok(None)
+            }
+            Poll::Ready(Err(error)) => Err(self.fail(index, &error)),
+        }
+    }
+
+    /// Moves on to a place before which nothing matches.
+    pub(super) fn pass_to(&mut self, index: usize, clear: Clear) -> Step {
+        let member = &mut self.members[index];
+        member.move_to(clear.end, clear.end_tail);
+        member.cell = clear.end;
+        self.release_held(index, clear.end);
+        Step::Moved
     }
 
     /// The shared segment at the member's place, or one of its own where it needs bounds that others have not.
@@ -77,7 +127,8 @@ impl Subscription {
         now: Instant,
     ) -> Poll<Result<SharedSegment, SharedError>> {
         let member = &mut self.members[index];
-        let mut place = Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell };
+        let mut place =
+            Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell, grid: self.grid };
         let mut bounds = Bounds::NONE;
         if member.after_gap {
             bounds = Bounds { entries: 1, first_flags: flag::AFTER_GAP, ..bounds };
@@ -86,7 +137,7 @@ impl Subscription {
                 self.feed.poll_segment(context, &mut member.waiting, &mut place, (&self.filter, self.shape), now);
             let (span, remaining) = (self.span, self.remaining);
             let fits = |segment: &SharedSegment| {
-                segment.end <= stop && u64::from(segment.entries) <= remaining && segment.lies_in(span)
+                segment.end <= stop && u64::from(segment.matches) <= remaining && segment.lies_in(span)
             };
             match poll {
                 // Remembered, since a cell that has to be waited for brings us here again: without a cache the shared
@@ -120,36 +171,45 @@ impl Subscription {
         if segment.entries > 0 {
             member.after_gap = false;
         }
-        let (id, at) = (member.file.id, segment.end);
+        member.is_sparse = segment.entries == 0;
+        let id = member.file.id;
+        self.release_held(index, segment.end);
+        if segment.entries == 0 { Step::Moved } else { Step::Entries(id, segment) }
+    }
+
+    /// Lets go of the files that wait for one to be read up to a place.
+    pub(super) fn release_held(&mut self, index: usize, at: Offset) {
+        let id = self.members[index].file.id;
         for other in &mut self.members {
             if other.hold.is_some_and(|(file, until)| file == id && until <= at) {
                 (other.hold, other.ready) = (None, true);
             }
         }
-        if segment.entries == 0 { Step::Moved } else { Step::Entries(id, segment) }
     }
 
     /// The unterminated record at the end, where it belongs to the answer.
     pub(super) fn advance_piece(&mut self, index: usize, context: &Context<'_>, now: Instant) -> Step {
         let member = &mut self.members[index];
-        let ended = member.known.finished && member.known.size > member.at() && !member.file.is_superseded();
-        let end = match member.piece_end {
-            Some(end) if member.at() < end => end,
-            _ if ended && (self.follow || member.stop.is_some_and(|stop| stop > member.at())) => member.known.size,
-            _ => return Step::Drained,
-        };
         let from = member.at();
-        let place = Place { file: &member.file, now: member.known, at: from, cell: from };
+        let Some(end) = piece_end(member, from, self.follow) else { return Step::Drained };
+        let place = Place { file: &member.file, now: member.known, at: from, cell: from, grid: self.grid };
         let cell = match self.feed.poll_piece(context, &mut member.waiting, &place, end) {
             Poll::Pending => return Step::Waiting,
             Poll::Ready(Ok(cell)) => cell,
             Poll::Ready(Err(error)) => return self.fail(index, &error),
         };
+        let picks = Picks::Matches(Selected::of(&self.filter, &cell));
+        self.take_piece(index, &cell, &picks, now)
+    }
+
+    /// Takes what is picked of the unterminated record at the end, which is a cell of its own.
+    pub(super) fn take_piece(&mut self, index: usize, cell: &Cell, picks: &Picks, now: Instant) -> Step {
+        let member = &self.members[index];
+        let (from, end) = (member.at(), cell.end());
         let first_flags = if member.after_gap { flag::AFTER_GAP } else { 0 };
         let span = self.span;
         let bounds = Bounds { span, first_flags, piece_goes_on: !member.known.finished, ..Bounds::NONE };
-        let filter = &self.filter.filter;
-        let segment = segment::encode(&member.file, &cell, place.at, filter, self.shape, bounds, now);
+        let segment = segment::encode(&member.file, cell, from, picks, self.shape, bounds, now);
         let (goes_on, before) = (bounds.piece_goes_on, segment.start_tail);
         let step = self.take_segment(index, Arc::new(segment));
         let member = &mut self.members[index];
@@ -176,11 +236,22 @@ impl Subscription {
             // Not what was known when it was last looked at: that may have been before its last lines were written.
             let published = before.file.published();
             let holds = if published.finished { published.size } else { published.head };
-            !before.is_lost && before.at() < until && published.generation == before.generation && holds >= until
+            let behind = before.read_to() < until;
+            !before.is_lost && behind && published.generation == before.generation && holds >= until
         });
         if !held {
             self.members[index].hold = None;
         }
         held
+    }
+}
+
+/// The end of the unterminated record at `at`, behind the head, where it belongs to the answer.
+pub(super) fn piece_end(member: &Member, at: Offset, follow: bool) -> Option<Offset> {
+    let ended = member.known.finished && member.known.size > at && !member.file.is_superseded();
+    match member.piece_end {
+        Some(end) if at < end => Some(end),
+        _ if ended && (follow || member.stop.is_some_and(|stop| stop > at)) => Some(member.known.size),
+        _ => None,
     }
 }

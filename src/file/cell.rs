@@ -4,22 +4,33 @@
 //! [`GRID_BYTES`], or at the head. Readers that started anywhere therefore share all cells from the next grid line on.
 //! A line longer than the limit is read to its newline, but only as many bytes are kept as the limit allows.
 
-mod wide;
-
-use std::{fmt, io, sync::Arc, sync::OnceLock};
+use std::{fmt, io, ops::Range, sync::Arc, sync::OnceLock};
 
 use memchr::{memchr, memchr_iter};
 
-use self::wide::Wide;
-use super::{Encoding, ReadAt, lines};
+use super::{
+    Encoding, ReadAt, lines,
+    marks::{Marks, Remembered},
+};
 use crate::{
     entry::{
-        Nanos, Offset, Severity,
+        Nanos, Offset,
         cursor::{HeadHash, TailHash},
         flag,
     },
-    limits::{CONTEXT_BYTES, CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES, GRID_BYTES, LOOK_BACK_BYTES, RECORD_BYTES_MAX},
-    parse::{self, Context, Rules},
+    limits::{CELL_MARKS_MAX, CONTEXT_BYTES, CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES, GRID_BYTES, RECORD_BYTES_MAX},
+    parse::{Context, Rules},
+};
+
+mod long;
+mod meta;
+mod wide;
+
+pub use self::meta::Meta;
+use self::{
+    long::{LongLine, read_line},
+    meta::Carry,
+    wide::Wide,
 };
 
 /// Read beyond the grid line at once, in the hope that the last record ends there.
@@ -36,24 +47,6 @@ pub struct Record {
     len: u32,
     /// Sum of [`flag`]s that splitting tells.
     pub flags: u32,
-}
-
-/// What parsing tells of one record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meta {
-    /// Its own time, or the one that stands in for it.
-    pub time: Nanos,
-    /// Its severity.
-    pub severity: Severity,
-    /// Whether `time` stands in: [`flag::TIME_NOT_FROM_LINE`].
-    pub borrowed_time: bool,
-}
-
-/// The last timed record before an offset, within [`LOOK_BACK_BYTES`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Carry {
-    from: Offset,
-    time: Nanos,
 }
 
 /// The end of a record of which not all bytes are kept.
@@ -102,6 +95,7 @@ pub struct Cell {
     mtime: Nanos,
     carry: Option<Carry>,
     metas: OnceLock<Box<[Meta]>>,
+    marks: Remembered,
     /// What the file's beginning tells about every record behind it.
     settled: OnceLock<Context>,
 }
@@ -133,12 +127,20 @@ impl Cell {
     /// [`CellError::Io`] with `WouldBlock` from a reader that must not wait; [`CellError::Changed`] when the promised
     /// bytes are not there.
     pub fn read(reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>) -> Result<Self, CellError> {
+        Self::read_within(reader, plan, GRID_BYTES)
+    }
+
+    /// The same on a finer grid, whose distance divides [`GRID_BYTES`]: for those who look into very many files.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_within(reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>, distance: u64) -> Result<Self, CellError> {
         let encoding = Encoding::of(&plan.beginning);
         if encoding.is_wide() {
             return Self::read_wide(reader, plan, encoding);
         }
         let before = plan.start.0.min(CURSOR_TAIL_BYTES);
-        let grid = Offset((plan.start.0 / GRID_BYTES + 1) * GRID_BYTES);
+        let grid = Offset((plan.start.0 / distance + 1) * distance);
         let base = Offset(plan.start.0 - before);
         let want = grid.after(SLACK_BYTES).min(plan.head).since(base) as usize;
         let mut cell = Self::empty(plan, base);
@@ -257,6 +259,23 @@ impl Cell {
         self.wide.is_some()
     }
 
+    /// All that was read: the records with their terminators, and up to [`CURSOR_TAIL_BYTES`] before them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The place of a record in [`bytes`](Self::bytes), without terminator.
+    pub fn range_of(&self, index: usize) -> Range<usize> {
+        let record = &self.records[index];
+        record.at as usize..(record.at + record.len) as usize
+    }
+
+    /// The record that has the byte of [`bytes`](Self::bytes) at `place`, with its terminator; the first one, for a byte
+    /// before it.
+    pub fn record_with(&self, place: usize) -> usize {
+        self.records.partition_point(|record| record.at as usize <= place).saturating_sub(1)
+    }
+
     /// Where the record at `index` starts.
     pub fn start_of(&self, index: usize) -> Offset {
         match self.records.get(index) {
@@ -265,6 +284,17 @@ impl Cell {
             Some(record) => self.base.after(record.at.into()),
             None => self.end,
         }
+    }
+
+    /// How many records end at or before `until`.
+    pub fn count_until(&self, until: Offset) -> usize {
+        let next = self.index_at(until);
+        if self.start_of(next) > until { next.saturating_sub(1) } else { next }
+    }
+
+    /// Hash of the bytes before the record at `index`, or before the end.
+    pub fn tail_before(&self, index: usize) -> TailHash {
+        if index == 0 { self.start_tail } else { self.tail_after(index - 1) }
     }
 
     /// Where the record after the one at `index` starts.
@@ -302,7 +332,11 @@ impl Cell {
 
     /// Hands on what the beginning of the file tells about the record at `index`.
     pub fn with_context<T>(&self, index: usize, then: impl FnOnce(&Context) -> T) -> T {
-        let at = self.start_of(index);
+        self.with_context_at(self.start_of(index), then)
+    }
+
+    /// The same for a record that starts at `at`, in the cell or before it.
+    fn with_context_at<T>(&self, at: Offset, then: impl FnOnce(&Context) -> T) -> T {
         // Up to the end of the context window each record sees a longer beginning; behind it all see the same.
         if at.0 < CONTEXT_BYTES as u64 {
             then(&self.context_at(at))
@@ -316,17 +350,17 @@ impl Cell {
         Context::new(&self.rules, &self.beginning[..known], Nanos(self.mtime.0.saturating_add(LATEST_SLACK_NANOS)))
     }
 
-    /// Severity and time of every record, parsed the first time that anybody asks.
-    pub fn metas(&self) -> &[Meta] {
-        self.metas.get_or_init(|| self.parse())
+    /// Which records are wanted by somebody who is known by `number`; `make` finds out, unless that is remembered.
+    pub fn marks(&self, number: u64, make: impl FnOnce() -> Marks) -> Arc<Marks> {
+        self.marks.of(number, make)
     }
 
     /// Bytes of memory that it holds.
     pub fn weight(&self) -> usize {
         let text = self.wide.as_ref().map_or(0, |wide| wide.weight());
-        text + self.bytes.capacity()
-            + self.records.capacity() * (size_of::<Record>() + size_of::<Meta>())
-            + size_of::<Self>()
+        // Eight sets of marks have a byte for each record.
+        let each = size_of::<Record>() + size_of::<Meta>() + CELL_MARKS_MAX.div_ceil(8);
+        text + self.bytes.capacity() + self.records.capacity() * each + size_of::<Self>()
     }
 
     fn empty(plan: &Plan<'_>, base: Offset) -> Self {
@@ -345,6 +379,7 @@ impl Cell {
             mtime: plan.mtime,
             carry: None,
             metas: OnceLock::new(),
+            marks: Remembered::default(),
             settled: OnceLock::new(),
         }
     }
@@ -479,101 +514,6 @@ impl Cell {
         let mut lines = self.bytes[from..].split_inclusive(|byte| *byte == b'\n');
         crosses && !lines.any(|line| self.rules.starts_record(without_return(line.strip_suffix(b"\n").unwrap_or(line))))
     }
-
-    /// Finds the time that stands in for the first record's when it has none of its own.
-    fn look_back(&self, reader: &(impl ReadAt + ?Sized)) -> io::Result<Option<Carry>> {
-        let Some(first) = self.records.first() else { return Ok(None) };
-        if self.start == Offset::ZERO
-            || parse::parse(&self.rules, &self.context_at(self.start), self.bytes_of(first)).time.is_some()
-        {
-            return Ok(None);
-        }
-        // One byte more, to see whether a record starts right at the bound.
-        let from = Offset(self.start.0.saturating_sub(LOOK_BACK_BYTES + 1));
-        let mut bytes = vec![0; self.start.since(from) as usize];
-        let got = reader.fill_at(&mut bytes, from)?;
-        bytes.truncate(got);
-        let begin = if from == Offset::ZERO { 0 } else { memchr(b'\n', &bytes).map_or(got, |found| found + 1) };
-        let mut end = got;
-        while begin < end {
-            // Only a cursor after an unterminated piece has anything but a newline before it.
-            let text_end = if bytes[end - 1] == b'\n' { end - 1 } else { end };
-            let line_start = memchr::memrchr(b'\n', &bytes[begin..text_end]).map_or(begin, |found| begin + found + 1);
-            let offset = from.after(line_start as u64);
-            let line = record(&bytes[line_start..text_end], line_start, usize::MAX);
-            let text = &bytes[line_start..line_start + line.len as usize];
-            let begins = !self.rules.joins_lines() || self.rules.starts_record(text);
-            if begins && let Some(time) = parse::parse(&self.rules, &self.context_at(offset), text).time {
-                return Ok(Some(Carry { from: offset, time }));
-            }
-            end = line_start;
-        }
-        Ok(None)
-    }
-
-    fn parse(&self) -> Box<[Meta]> {
-        let mut carry = self.carry;
-        let metas = self.records.iter().enumerate().map(|(index, record)| {
-            let at = self.start_of(index);
-            let bytes = self.bytes_of(record);
-            let parsed = self.with_context(index, |context| parse::parse(&self.rules, context, bytes));
-            match (parsed.time, carry) {
-                (Some(time), _) => {
-                    carry = Some(Carry { from: at, time });
-                    Meta { time, severity: parsed.severity, borrowed_time: false }
-                }
-                (None, Some(Carry { from, time })) if at.since(from) <= LOOK_BACK_BYTES => {
-                    Meta { time, severity: parsed.severity, borrowed_time: true }
-                }
-                (None, _) => Meta { time: self.mtime, severity: parsed.severity, borrowed_time: true },
-            }
-        });
-        metas.collect()
-    }
-}
-
-/// Reads the rest of a line that may be longer than what is kept of it.
-struct LongLine {
-    /// Bytes that the buffer may hold at most.
-    kept_max: usize,
-    /// The place up to which the line was read.
-    seen: Offset,
-}
-
-impl LongLine {
-    /// Appends to `kept` up to the newline or the limit; then only looks for the newline.
-    ///
-    /// Returns what has to be remembered of the line's end when its bytes are not all kept.
-    fn read_to_newline(
-        &mut self,
-        reader: &(impl ReadAt + ?Sized),
-        kept: &mut Vec<u8>,
-        head: Offset,
-    ) -> Result<Option<CutEnd>, CellError> {
-        let mut block = vec![0; SLACK_BYTES as usize];
-        let mut window: Vec<u8> = kept[kept.len().saturating_sub(CURSOR_TAIL_BYTES as usize)..].to_vec();
-        let mut dropped = false;
-        loop {
-            let want = head.since(self.seen).min(block.len() as u64) as usize;
-            let got = reader.fill_at(&mut block[..want], self.seen).map_err(|error| CellError::Io(self.seen, error))?;
-            if got == 0 {
-                return Err(CellError::Changed(self.seen));
-            }
-            let found = memchr(b'\n', &block[..got]);
-            let part = &block[..found.map_or(got, |index| index + 1)];
-            let room = self.kept_max.saturating_sub(kept.len()).min(part.len());
-            kept.extend_from_slice(&part[..room]);
-            dropped |= room < part.len();
-            window.extend_from_slice(part);
-            window.drain(..window.len().saturating_sub(CURSOR_TAIL_BYTES as usize));
-            self.seen = self.seen.after(part.len() as u64);
-            block.resize(GRID_BYTES as usize, 0);
-            if found.is_some() {
-                let crlf = window.ends_with(b"\r\n");
-                return Ok(dropped.then(|| CutEnd { tail: TailHash::of(&window), crlf }));
-            }
-        }
-    }
 }
 
 fn read_exactly(reader: &(impl ReadAt + ?Sized), at: Offset, len: usize) -> Result<Vec<u8>, CellError> {
@@ -607,30 +547,6 @@ fn extend(last: &mut Record, text: &[u8], line_max: usize) {
     let joined = record(text, last.at as usize, line_max);
     // The terminators between its lines are part of the message; only that of the last line is told by flags.
     *last = Record { flags: joined.flags | flag::JOINED, ..joined };
-}
-
-/// One line, read by itself.
-struct ReadLine {
-    text: Vec<u8>,
-    /// Where the next one begins.
-    end: Offset,
-    /// Whether it is longer than what was kept.
-    is_cut: bool,
-}
-
-fn read_line(
-    reader: &(impl ReadAt + ?Sized),
-    at: Offset,
-    head: Offset,
-    line_max: usize,
-) -> Result<ReadLine, CellError> {
-    let mut text = Vec::new();
-    let mut rest = LongLine { kept_max: line_max + 2, seen: at };
-    let cut = rest.read_to_newline(reader, &mut text, head)?;
-    if cut.is_none() {
-        text.pop();
-    }
-    Ok(ReadLine { text, end: rest.seen, is_cut: cut.is_some() })
 }
 
 /// A place in a cell's buffer, which holds one grid step and one record.

@@ -1,6 +1,6 @@
 //! An open file of a log, as bytes at offsets, whether it is plain or compressed.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
+use std::{fs::File, io, num::NonZeroU64, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use super::{
     Cached, ReadAt,
@@ -44,6 +44,16 @@ impl Content {
         match self {
             Self::Plain(file) => Some(Cached(file)),
             Self::Compressed(..) => None,
+        }
+    }
+
+    /// Has the kernel read a stretch ahead, if its beginning is not in the page cache.
+    pub fn prefetch(&self, from: Offset, len: u64) {
+        let Self::Plain(file) = self else { return };
+        let is_cold = Cached(file).read_at(&mut [0], from).is_err();
+        if let (true, Some(len)) = (is_cold, NonZeroU64::new(len)) {
+            // A hint: where it is not taken, reading waits a little longer.
+            let _ = rustix::fs::fadvise(file, from.0, Some(len), rustix::fs::Advice::WillNeed);
         }
     }
 

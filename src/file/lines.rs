@@ -217,6 +217,10 @@ pub fn first_line_end(
             return Ok(Some(at.after(end as u64)));
         }
         at = at.after(len);
+        // A hole may be larger than anything that was ever written.
+        if buf[..got].last() == Some(&0) {
+            at = reader.skip_hole(at)?.min(to);
+        }
         buf.resize(to.since(at).min(GRID_BYTES) as usize, 0);
     }
     Ok(None)

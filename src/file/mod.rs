@@ -10,6 +10,7 @@ pub mod encoding;
 pub mod identity;
 pub mod lineage;
 pub mod lines;
+pub mod marks;
 pub mod read;
 pub mod seek;
 
@@ -17,4 +18,5 @@ pub use cell::{Cell, CellError};
 pub use content::Content;
 pub use encoding::Encoding;
 pub use identity::{Identity, Stat};
+pub use marks::Marks;
 pub use read::{Blocking, Cached, ReadAt};

@@ -15,6 +15,8 @@ use crate::{
 /// # Errors
 /// As the reader; [`CellError::Changed`] when the promised bytes are not there.
 pub fn start_for(reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>, since: Nanos) -> Result<Offset, CellError> {
+    // In an hour that comes twice the order of the times begins anew: what belongs may lie in the first or the second one.
+    let since = plan.rules.fold_with(since).map_or(since, |fold| fold.start);
     let bound = since.0.saturating_sub(displaced_max());
     let halves = halve(reader, plan, |probe| probe.latest < bound)?;
     Ok(halves.map_or(Offset::ZERO, |halves| halves.early))
@@ -26,6 +28,7 @@ pub fn start_for(reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>, since: Nanos)
 /// # Errors
 /// As [`start_for`].
 pub fn stop_for(reader: &(impl ReadAt + ?Sized), plan: &Plan<'_>, until: Nanos) -> Result<Option<Offset>, CellError> {
+    let until = plan.rules.fold_with(until).map_or(until, |fold| fold.end);
     let bound = until.0.saturating_add(displaced_max());
     let halves = halve(reader, plan, |probe| probe.earliest <= bound)?;
     Ok(halves.and_then(|halves| halves.late))
@@ -234,6 +237,47 @@ mod tests {
         let stop = stop.unwrap_or(text.len() as u64);
         assert!(at(until) <= stop && (stop - at(until)) as i64 <= slack, "stops at {stop} of {}", at(until));
         assert!(text.as_bytes()[..start as usize].last().is_none_or(|byte| *byte == b'\n'));
+    }
+
+    /// Clocks in Berlin are set back at 2026-10-25T01:00:00Z: from three in the morning to two.
+    #[test]
+    fn an_hour_that_comes_twice_is_read_from_its_first_time_on() {
+        let back = 1_792_890_000;
+        let spec = RulesSpec { timezone: "Europe/Berlin".into(), ..RulesSpec::default() };
+        let rules = Arc::new(Rules::new(&spec).expect("the zone is known"));
+        let padding = "z".repeat(60);
+        // Three hours before and after, a line a second, with the time that the clock shows.
+        let lines: Vec<_> = (back - 10_800..back + 10_800)
+            .map(|second| {
+                let east = if second < back { 7200 } else { 3600 };
+                let shown = jiff::Timestamp::from_second(second + east).expect("a time").to_string();
+                let read = if (back..back + 3600).contains(&second) { second - 3600 } else { second };
+                (read, format!("{} INFO {second} {padding}\n", shown.trim_end_matches('Z').replace('T', " ")))
+            })
+            .collect();
+        let text: String = lines.iter().map(|(_, line)| line.as_str()).collect();
+        let bytes = text.as_bytes();
+        let plan = Plan {
+            start: Offset::ZERO,
+            head: Offset(bytes.len() as u64),
+            beginning: bytes[..CONTEXT_BYTES].into(),
+            rules: &rules,
+            line_max: 1 << 20,
+            mtime: Nanos((back + 10_800) * SECOND),
+        };
+        for time in
+            (back - 9_000..back + 9_000).step_by(777).chain([back - 3600, back - 1, back, back + 1, back + 3600])
+        {
+            let nanos = Nanos(time * SECOND);
+            let start = start_for(bytes, &plan, nanos).expect("memory never fails").0;
+            let stop = stop_for(bytes, &plan, nanos).expect("memory never fails").map_or(bytes.len() as u64, |at| at.0);
+            let mut at = 0;
+            for (read, line) in &lines {
+                assert!(*read < time || start <= at, "since {}: a line at {at} is before {start}", time - back);
+                assert!(*read >= time || at < stop, "until {}: a line at {at} is behind {stop}", time - back);
+                at += line.len() as u64;
+            }
+        }
     }
 
     #[test]

@@ -2,9 +2,13 @@
 //!
 //! Pure: it sees the bytes of a record and what parsing says of them, and neither files nor clocks.
 
+mod prefilter;
+
 use std::{collections::BTreeMap, fmt};
 
 use regex::bytes::{Regex, RegexBuilder, RegexSetBuilder};
+
+pub use prefilter::Prefilter;
 
 use crate::{
     entry::{LevelRange, Severity, severity::LevelError},
@@ -32,6 +36,7 @@ pub struct Filter {
     include: Vec<Regex>,
     exclude: Vec<Regex>,
     fields: Vec<(String, String)>,
+    prefilter: Option<Prefilter>,
 }
 
 /// Why a filter was refused; names the field of the request.
@@ -91,7 +96,8 @@ impl Filter {
         }
         let fields: Vec<_> = spec.fields.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let key = format!("{level:?} {:?} {:?} {fields:?}", spec.include, spec.exclude);
-        Ok(Self { key, level, include, exclude, fields })
+        let prefilter = Prefilter::of(&spec.include);
+        Ok(Self { key, level, include, exclude, fields, prefilter })
     }
 
     /// A text that is equal for filters that select the same.
@@ -107,11 +113,25 @@ impl Filter {
             && self.fields.is_empty()
     }
 
-    /// Whether a record of this severity and with these bytes is selected, but for [`fields`](Self::wanted_fields).
-    pub fn matches(&self, severity: Severity, record: &[u8]) -> bool {
-        self.level.contains(severity)
-            && self.include.iter().all(|pattern| pattern.is_match(record))
+    /// What to search for in many records at once: those in which it is not found are not selected.
+    pub fn prefilter(&self) -> Option<&Prefilter> {
+        self.prefilter.as_ref()
+    }
+
+    /// Whether a record is selected if the prefilter's match lies in it, whatever else it holds.
+    pub fn is_decided_by_prefilter(&self) -> bool {
+        let alone = self.include.len() == 1 && self.exclude.is_empty() && self.fields.is_empty();
+        alone
+            && self.level == LevelRange::Everything
+            && self.prefilter.as_ref().is_some_and(|prefilter| !prefilter.has_looks())
+    }
+
+    /// Whether a record with these bytes and of this severity is selected, but for [`fields`](Self::wanted_fields). Its
+    /// severity is only asked for where it decides.
+    pub fn matches(&self, record: &[u8], severity: impl FnOnce() -> Severity) -> bool {
+        self.include.iter().all(|pattern| pattern.is_match(record))
             && !self.exclude.iter().any(|pattern| pattern.is_match(record))
+            && (self.level == LevelRange::Everything || self.level.contains(severity()))
     }
 
     /// Fields that a record must have besides.
@@ -162,18 +182,18 @@ mod tests {
     #[test]
     fn all_includes_and_no_exclude_must_match() {
         let filter = filter("warn", &["disk", "(?i)FULL$"], &["sda[1-3]"]).expect("valid");
-        assert!(filter.matches(Severity::Error, b"disk sda4 full"));
-        assert!(!filter.matches(Severity::Info, b"disk sda4 full"));
-        assert!(!filter.matches(Severity::Error, b"disk sda4 half"));
-        assert!(!filter.matches(Severity::Error, b"disk sda2 full"));
+        assert!(filter.matches(b"disk sda4 full", || Severity::Error));
+        assert!(!filter.matches(b"disk sda4 full", || Severity::Info));
+        assert!(!filter.matches(b"disk sda4 half", || Severity::Error));
+        assert!(!filter.matches(b"disk sda2 full", || Severity::Error));
     }
 
     #[test]
     fn patterns_see_bytes_that_are_no_text() {
         let filter = filter("", &["a.*b"], &[]).expect("valid");
         assert!(
-            filter.matches(Severity::Unspecified, b"a\xc3\xa9b")
-                && !filter.matches(Severity::Unspecified, b"ab"[..1].into())
+            filter.matches(b"a\xc3\xa9b", || Severity::Unspecified)
+                && !filter.matches(&b"ab"[..1], || Severity::Unspecified)
         );
     }
 

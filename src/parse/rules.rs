@@ -1,6 +1,6 @@
 //! What a source's configuration says about its records, compiled once.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -8,7 +8,7 @@ use super::{
     container,
     time::{Zone, ZoneError},
 };
-use crate::limits;
+use crate::{entry::Nanos, limits};
 
 /// What a configuration says about the records of a source, as plain values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +151,14 @@ impl Rules {
         };
         let zone = Zone::named(&spec.timezone).map_err(RulesError::Zone)?;
         Ok(Self { format: spec.format, pattern, zone, starts, labels: spec.labels.clone() })
+    }
+
+    /// The stretch of moments with `moment` in it that times without a zone may show twice: what they show the second time
+    /// is read as the first.
+    pub fn fold_with(&self, moment: Nanos) -> Option<Range<Nanos>> {
+        const SECOND: i64 = 1_000_000_000;
+        let fold = self.zone.fold_with(moment.0.div_euclid(SECOND))?;
+        Some(Nanos(fold.start.saturating_mul(SECOND))..Nanos(fold.end.saturating_mul(SECOND)))
     }
 
     /// Whether several lines may be one record by `multiline`; else every line starts one.

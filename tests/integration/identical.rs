@@ -4,6 +4,7 @@
 use logtap::{
     entry::{encode::Shape, stream_cursor::Cursor},
     feed::{
+        around::Around,
         open::{Request, Selection},
         seek::Span,
     },
@@ -131,6 +132,7 @@ fn everything() -> Request {
         resume: Vec::new(),
         limit: None,
         end: None,
+        around: Around::NONE,
         gaps_in_band: false,
         span: Span::ALL,
     }

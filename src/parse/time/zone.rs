@@ -3,7 +3,7 @@
 //! A zone is read from the system's database once, when it is configured, and kept as a table, since a line's time must
 //! cost nanoseconds. Nothing is looked up later, so an answer does not depend on when it is asked for.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -88,6 +88,17 @@ impl Zone {
             _ => (0..=LAST_SECOND / BUCKET_SECONDS).map(first).collect(),
         };
         Self { spans: spans.into(), buckets: buckets.into() }
+    }
+
+    /// The stretch of moments with `moment` in it or right behind it that clocks of this zone show a second time later, when
+    /// they are set back: seconds of the epoch. What is written in the second one is read as in this one.
+    pub fn fold_with(&self, moment: i64) -> Option<Range<i64>> {
+        let back = self.spans.windows(2).filter(|pair| pair[1].begin < pair[0].end);
+        let mut folds = back.map(|pair| {
+            let end = pair[0].end - i64::from(pair[0].east);
+            end - (pair[0].end - pair[1].begin)..end
+        });
+        folds.find(|fold| fold.start <= moment && moment <= fold.end)
     }
 
     /// The second of the epoch at which clocks of this zone show `civil` (seconds since the epoch, taken for UTC).

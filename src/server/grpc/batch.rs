@@ -139,6 +139,10 @@ impl BatchBody {
                 Poll::Ready(Piece::Event(event)) => {
                     batch.milestone |= matches!(event, Event::CaughtUp);
                     batch.events.push(to_proto(&event));
+                    // It would come too late with what is found next.
+                    if matches!(event, Event::Progress(..)) {
+                        return Poll::Ready(batch);
+                    }
                 }
                 Poll::Ready(Piece::End(end)) => {
                     self.state = State::Ending(end);
@@ -173,7 +177,9 @@ impl BatchBody {
     /// Lays the message out in parts: small pieces together, large segments as they lie in the cache.
     fn lay_out(&mut self, batch: Batch, now: Instant) {
         let mut head = v1::StreamBatchesResponse { events: batch.events, ..v1::StreamBatchesResponse::default() };
-        if self.state == State::Opening {
+        // Before it is known where the stream begins there is no place to come back to.
+        let searching = self.is_searching();
+        if self.state == State::Opening && !searching {
             head.start = self.subscription.start_cursor(wall_clock()).into();
             self.state = State::Running;
         }
@@ -184,7 +190,9 @@ impl BatchBody {
             Some(Piece::Entries(file, segment)) => Some((*file, &**segment)),
             Some(Piece::Event(_) | Piece::End(_)) | None => None,
         };
-        if whole {
+        if searching {
+            self.sent.bytes = 0;
+        } else if whole {
             head.cursor = self.subscription.cursor(wall_clock(), held).encode().into();
             self.sent = Sent { cursor_at: now, bytes: 0 };
         } else {
@@ -305,6 +313,9 @@ fn to_proto(event: &Event) -> v1::Event {
     let names = |log: &Log| (log.source.name.clone(), log.path.display().to_string());
     let kind = match event {
         Event::CaughtUp => Kind::CaughtUp(v1::CaughtUp {}),
+        Event::Progress(scanned_bytes, total_bytes) => {
+            Kind::Progress(v1::Progress { scanned_bytes: *scanned_bytes, total_bytes: *total_bytes })
+        }
         Event::Gap(log, reason, bytes) => {
             let (source, path) = names(log);
             let reason = match reason {

@@ -6,11 +6,12 @@ use super::status;
 use crate::{
     entry::{Nanos, encode::Shape, stream_cursor::Cursor},
     feed::{
+        around::Around,
         open::{Request, Selection},
         seek::Span,
     },
     filter::{Filter, Spec},
-    limits::{BATCH_BYTES_DEFAULT, BATCH_BYTES_MAX, RESUME_COUNT_MAX},
+    limits::{BATCH_BYTES_DEFAULT, BATCH_BYTES_MAX, CONTEXT_ENTRIES_MAX, RESUME_COUNT_MAX},
     proto::{compat, v1},
 };
 
@@ -38,6 +39,7 @@ pub fn of_compat(rpc: Rpc, request: compat::LogRequest, allowed: Option<&[String
         tail: None,
         end: None,
         resume: Vec::new(),
+        around: Around::NONE,
         limit: None,
         gaps_in_band: false,
     })
@@ -48,8 +50,7 @@ pub fn of_compat(rpc: Rpc, request: compat::LogRequest, allowed: Option<&[String
 /// # Errors
 /// INVALID_ARGUMENT naming the field that is wrong, UNIMPLEMENTED naming one that is not served.
 pub fn of_v1(rpc: Rpc, request: v1::LogRequest, allowed: Option<&[String]>) -> Result<Request, Status> {
-    refuse_what_is_not_served(&request)?;
-    let span = span_of(&request)?;
+    let (span, around) = (span_of(&request)?, around_of(&request)?);
     let selection = Selection::new(&request.sources, &request.paths, allowed);
     let filter = Filter::new(&Spec {
         level: request.level,
@@ -77,6 +78,7 @@ pub fn of_v1(rpc: Rpc, request: v1::LogRequest, allowed: Option<&[String]>) -> R
         tail: request.tail,
         end,
         resume: request.resume.iter().enumerate().map(decode).collect::<Result<_, _>>()?,
+        around,
         limit: Some(request.limit).filter(|limit| *limit > 0),
         gaps_in_band: false,
     })
@@ -121,13 +123,14 @@ fn nanos_of(field: &str, time: prost_types::Timestamp) -> Result<Nanos, Status> 
     Ok(Nanos(time.seconds.saturating_mul(1_000_000_000).saturating_add(nanos.into())))
 }
 
-/// Better no answer than one to another question.
-fn refuse_what_is_not_served(request: &v1::LogRequest) -> Result<(), Status> {
-    let asked = [("context_before", request.context_before > 0), ("context_after", request.context_after > 0)];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(status::not_served(field)),
-        None => Ok(()),
-    }
+/// How much of what stands around matches is asked for.
+fn around_of(request: &v1::LogRequest) -> Result<Around, Status> {
+    let count = |field: &str, count: u32| {
+        let why = || format!("{count} entries are more than the {CONTEXT_ENTRIES_MAX} allowed");
+        if count > CONTEXT_ENTRIES_MAX { Err(status::invalid(field, why())) } else { Ok(count) }
+    };
+    let (before, after) = (request.context_before, request.context_after);
+    Ok(Around { before: count("context_before", before)?, after: count("context_after", after)? })
 }
 
 #[cfg(test)]
@@ -159,9 +162,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_served_is_refused_by_name() {
-        let request = v1::LogRequest { context_after: 1, ..v1::LogRequest::default() };
-        let refused = of_v1(Rpc::StreamLogs, request, None).expect_err("refused");
-        assert_eq!((refused.code(), refused.message().starts_with("context_after ")), (Code::Unimplemented, true));
+    fn context_is_bounded() {
+        let of = |before, after| {
+            let request = v1::LogRequest { context_before: before, context_after: after, ..v1::LogRequest::default() };
+            of_v1(Rpc::StreamLogs, request, None).map(|request| request.around)
+        };
+        let most = Around { before: CONTEXT_ENTRIES_MAX, after: CONTEXT_ENTRIES_MAX };
+        assert_eq!(of(CONTEXT_ENTRIES_MAX, CONTEXT_ENTRIES_MAX).expect("allowed"), most);
+        for (before, after, field) in
+            [(CONTEXT_ENTRIES_MAX + 1, 0, "context_before: "), (0, u32::MAX, "context_after: ")]
+        {
+            let refused = of(before, after).expect_err("refused");
+            assert_eq!((refused.code(), refused.message().starts_with(field)), (Code::InvalidArgument, true));
+        }
     }
 }

@@ -24,11 +24,6 @@ pub fn invalid(field: impl Into<String>, why: impl Into<String>) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, ErrorDetails::with_bad_request_violation(field, why))
 }
 
-/// UNIMPLEMENTED that names the field.
-pub fn not_served(field: &str) -> Status {
-    Status::unimplemented(format!("{field} is not served by this version"))
-}
-
 /// A filter that does not compile.
 pub fn of_filter(error: &FilterError) -> Status {
     let (field, text) = (error.field(), error.to_string());

@@ -195,7 +195,7 @@ impl EventBody {
                 out.extend_from_slice(format!("event: {name}\n").as_bytes());
                 let id = match event {
                     Event::CaughtUp => Some(self.subscription.cursor(wall_clock(), None)),
-                    Event::Gap(..) | Event::FileChange(..) => self.small_id(),
+                    Event::Gap(..) | Event::FileChange(..) | Event::Progress(..) => self.small_id(),
                 };
                 if let Some(id) = id {
                     self.put_id(out, &id);

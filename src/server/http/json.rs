@@ -95,6 +95,10 @@ pub fn event(event: &Event) -> (&'static str, &'static str, Value) {
     let of = |log: &Log| (log.source.name.clone(), log.path.display().to_string());
     match event {
         Event::CaughtUp => ("caught_up", "caughtUp", json!({})),
+        Event::Progress(scanned, total) => {
+            let progress = json!({"scannedBytes": scanned.to_string(), "totalBytes": total.to_string()});
+            ("progress", "progress", progress)
+        }
         Event::Gap(log, reason, bytes) => {
             let (source, path) = of(log);
             let reason = match reason {

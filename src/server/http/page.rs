@@ -124,6 +124,8 @@ impl Page {
                 self.count += u64::from(segment.entries);
             }
             Piece::Event(Event::CaughtUp) => self.caught_up = true,
+            // Whoever reads the page has all of it by then.
+            Piece::Event(Event::Progress(..)) => {}
             Piece::Event(event) => {
                 let (_, name, what) = json::event(&event);
                 self.events.push(json!({ name: what }));
