@@ -2,8 +2,8 @@
 //! `Fri, 20 Nov 2026 10:00:00 GMT`, `20/Nov/2026:10:00:00 +0100`, `Nov 20, 2026 9:05:01 PM`.
 
 use super::{
-    Day, Place, Stamp, calendar, clock, clock_of_twelve, digits, iso, number, number_up_to, numeric::in_some_year,
-    place,
+    Day, Place, Stamp, calendar, clock, clock_of_twelve, digits, fraction, iso, number, number_up_to,
+    numeric::in_some_year, place,
 };
 
 /// Reads a date that begins with a weekday or a month.
@@ -18,6 +18,9 @@ pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
     }
     if !is_weekday([a, b, c]) {
         return None;
+    }
+    if let Some(found) = of_the_c_library(bytes) {
+        return Some(found);
     }
     let name = bytes.iter().take(10).take_while(|byte| byte.is_ascii_alphabetic()).count();
     let mut skip = name + usize::from(bytes.get(name) == Some(&b','));
@@ -44,6 +47,20 @@ fn rfc_3164(bytes: &[u8], month: u32) -> Option<(Stamp, usize)> {
     let ten = if *ten == b' ' { b'0' } else { *ten };
     let seconds = digits::seconds_of_clock(*clock)?;
     Some((Stamp { day: in_some_year(month, number([ten, *one])?)?, seconds, nanos: 0, place: Place::Unsaid }, 15))
+}
+
+/// Reads `Fri Nov 20 10:00:00.123456 2026`, which nothing follows that could belong to it but a zone.
+#[inline(always)]
+fn of_the_c_library(bytes: &[u8]) -> Option<(Stamp, usize)> {
+    let ([_, _, _, b' ', a, b, c, b' ', ten, one, b' ', clock @ ..], rest) = bytes.split_first_chunk::<19>()? else {
+        return None;
+    };
+    let ten = if *ten == b' ' { b'0' } else { *ten };
+    let (nanos, len) = fraction(rest);
+    let [b' ', y1, y2, y3, y4, b']' | b')' | b'>' | b':', ..] = rest[len..] else { return None };
+    let days = calendar::days(number([y1, y2, y3, y4])?, month([*a, *b, *c])?, number([ten, *one])?)?;
+    let seconds = digits::seconds_of_clock(*clock)?;
+    Some((Stamp { day: Day::Dated(days), seconds, nanos, place: Place::Unsaid }, 24 + len))
 }
 
 /// Reads `Nov 20 10:00:00` and what else may stand beside it: a comma, the year before or after the clock, a zone.
