@@ -151,6 +151,25 @@ describe("showing", () => {
       },
     ));
 
+  test("a_few_lines_of_long_ago_leave_the_histogram_to_the_others", () => {
+    const old = ["2024-02-03T00:00:00Z INFO long ago\n", "2025-02-03T00:00:00Z INFO not so long ago\n"];
+    const minutes = Array.from({ length: 600 }, (_, i) => line(i * 1_000));
+    return withHost({ app: [...old, ...minutes].join("") }, async (host) => {
+      const page = await open(browser, host.url);
+      await seen(page, "line 0599000");
+      await page.waitForFunction(() => /^\d+ s a bar$/.test(document.querySelector("#histogram-label").textContent));
+      await page.focus("#histogram-canvas");
+      await page.keyboard.press("Home");
+      await page.waitForFunction(() =>
+        / and earlier · \d+ lines$/.test(document.querySelector("#histogram-tip").textContent),
+      );
+      await page.keyboard.press("Enter");
+      await page.waitForSelector('.row[aria-selected="true"]');
+      assert.match(await page.locator('.row[aria-selected="true"] .text').textContent(), /long ago/);
+      await closed(page);
+    });
+  });
+
   test("axe_finds_nothing_serious_in_either_theme_or_on_a_narrow_screen", () =>
     withHost(
       {

@@ -8,7 +8,7 @@ const ASSETS = "../../src/server/viewer/assets";
 const { parseAnsi, withoutPrefix } = await import(`${ASSETS}/ansi.js`);
 const { fromBase64, sameBytes, toBase64, toBase64Url } = await import(`${ASSETS}/base64.js`);
 const { FLAG, JsonChunk, ProtoChunk } = await import(`${ASSETS}/chunk.js`);
-const { levelRange } = await import(`${ASSETS}/levels.js`);
+const { levelName, levelRange } = await import(`${ASSETS}/levels.js`);
 const { decodeStreamBatches, encodeLogRequest, eventFromJson, requestToJson } = await import(`${ASSETS}/messages.js`);
 const { Position } = await import(`${ASSETS}/position.js`);
 const { Reader, Writer } = await import(`${ASSETS}/protobuf.js`);
@@ -196,6 +196,8 @@ describe("search", () => {
   test("levels_read_like_the_servers", () => {
     assert.deepEqual(levelRange("warn"), { min: 13, max: 255 });
     assert.deepEqual(levelRange("warn..error"), { min: 13, max: 17 });
+    assert.deepEqual(levelRange("WARNING..3"), { min: 13, max: 17 });
+    assert.deepEqual([levelName("Err"), levelName("7..crit"), levelName("")], ["error", "debug..critical", ""]);
     assert.equal(levelRange(""), null);
     for (const bad of ["loud", "error..warn", "warn..", "..error"]) assert.equal(levelRange(bad), undefined, bad);
   });

@@ -13,6 +13,8 @@ const BAR = 6;
 /** Height of the strip of times below the bars, and room for one of them. */
 const SCALE = 14;
 const TICK_ROOM = 110;
+/** This share of the rows does not decide over the span that is shown. */
+const FEW = 0.03;
 /** Widths of a bar that people can name, in milliseconds. */
 const STEPS = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1.5e4, 3e4, 6e4, 1.2e5, 3e5, 6e5, 9e5, 1.8e6, 3.6e6, 7.2e6,
@@ -74,6 +76,10 @@ export class Histogram {
     }
     this.bars = [];
     if (from > to) return;
+    // A few lines of long ago would leave all others one bar: they share the first one.
+    const early = store.time[store.at(view.row(Math.floor(length * FEW)))];
+    this.clipped = early < to && early - from > 3 * (to - early);
+    if (this.clipped) from = early;
     const most = Math.max(10, Math.floor(this.width / BAR));
     const step =
       STEPS.find((each) => (to - from) / each < most - 1) ?? Math.ceil((to - from) / (most - 1) / 8.64e7) * 8.64e7;
@@ -230,7 +236,8 @@ export class Histogram {
     const errors = bar.layers[4] + bar.layers[5];
     const start = this.from + index * this.step;
     const time = this.step < 1000 ? this.clock.time(start) : this.clock.short(start);
-    return `${this.clock.day(start)} ${time} · ${grouped(bar.total)} ${bar.total === 1 ? "line" : "lines"}${errors ? ` · ${grouped(errors)} error${errors === 1 ? "" : "s"}` : ""}`;
+    const earlier = index === 0 && this.clipped ? " and earlier" : "";
+    return `${this.clock.day(start)} ${time}${earlier} · ${grouped(bar.total)} ${bar.total === 1 ? "line" : "lines"}${errors ? ` · ${grouped(errors)} error${errors === 1 ? "" : "s"}` : ""}`;
   }
 
   key(event) {

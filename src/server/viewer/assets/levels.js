@@ -31,7 +31,21 @@ export const CHIPS = [
 const BY_NUMBER = new Array(256).fill(SEVERITIES[0]);
 for (const severity of SEVERITIES) BY_NUMBER[severity.number] = severity;
 const BY_PROTO = new Map(SEVERITIES.map((severity) => [severity.proto, severity.number]));
-const BY_NAME = new Map(SEVERITIES.slice(1).map((severity) => [severity.name, severity.number]));
+/** Other names that the server takes, too. */
+const ALIASES = {
+  trace: ["verbose"],
+  debug: ["7"],
+  info: ["information", "6"],
+  notice: ["5"],
+  warn: ["warning", "4"],
+  error: ["err", "severe", "3"],
+  critical: ["crit", "2"],
+  alert: ["1"],
+  fatal: ["emerg", "emergency", "panic", "0"],
+};
+const BY_NAME = new Map(
+  SEVERITIES.slice(1).flatMap(({ name, number }) => [name, ...ALIASES[name]].map((each) => [each, number])),
+);
 
 /** The severity of a number; one that is not known reads as none. */
 export function severityOf(number) {
@@ -46,8 +60,14 @@ export function severityNumber(json) {
 /** Numbers that a `level` selects, both ends included; null when it selects everything, undefined when it is no level. */
 export function levelRange(level) {
   if (level === "") return null;
-  const [from, to] = level.split("..");
+  const [from, to] = level.toLowerCase().split("..");
   const min = BY_NAME.get(from);
   const max = to === undefined ? 255 : BY_NAME.get(to);
   return min === undefined || max === undefined || min > max ? undefined : { min, max };
+}
+
+/** A level that `levelRange` knows, by the names that are shown. */
+export function levelName(level) {
+  const names = level.toLowerCase().split("..");
+  return names.map((name) => severityOf(BY_NAME.get(name)).name).join("..");
 }

@@ -1,7 +1,7 @@
 // The page's state in its address, so that a link shows somebody else the same lines. A token never gets there.
 
 import { fromBase64, toBase64Url } from "./base64.js";
-import { levelRange } from "./levels.js";
+import { levelName, levelRange } from "./levels.js";
 import { EVERYTHING } from "./selection.js";
 import { nanosOf, parseTime } from "./time.js";
 
@@ -15,7 +15,7 @@ export function readAddress(search = location.search) {
   const time = (name) => (Number.isNaN(parseTime(text(name))) ? "" : text(name));
   const selection = {
     ...EVERYTHING,
-    level: levelRange(text("level")) ? text("level") : "",
+    level: levelRange(text("level")) ? levelName(text("level")) : "",
     sources: parameters.getAll("source"),
     paths: parameters.getAll("path"),
     q: text("q"),
