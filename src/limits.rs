@@ -198,12 +198,19 @@ pub const CURSOR_TEXT_BYTES_MAX: usize = 4 * KIB;
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// Threads for what waits for a disk.
 pub const BLOCKING_THREADS_MAX: usize = 16;
+/// Requests that look for their place in files at the same time. Some threads are left for those who read already, should
+/// a file system hang.
+pub const SCANS_MAX: usize = 12;
+/// How long a request waits for its turn to look for its place.
+pub const SCAN_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Certificates and tokens are compared with those in force this often.
 pub const SECRETS_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether the configuration's files have changed; they are read when they lie still for so long.
 pub const CONFIG_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Open connections.
 pub const CONNECTIONS_MAX: usize = 1024;
+/// Open connections of one address; a proxy may be behind it. Addresses of this machine are not counted.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
 /// Concurrent HTTP/2 streams on one connection.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 128;
 /// Time for the TLS handshake, for the HTTP/2 preface and for HTTP/1 headers, each.
@@ -416,6 +423,8 @@ const _: () = assert!(PAGE_ENTRIES_DEFAULT <= PAGE_ENTRIES_MAX);
 const _: () = assert!(CURSOR_TEXT_BYTES_MAX < HEADER_BYTES_MAX as usize);
 const _: () = assert!(STREAM_CURSOR_BYTES_CHEAP <= TRAILER_CURSOR_BYTES_MAX);
 const _: () = assert!(WAKE_INTERVAL.as_nanos() <= OPEN_SEGMENT_AGE_MAX.as_nanos());
+const _: () = assert!(SCANS_MAX < BLOCKING_THREADS_MAX);
+const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX);
 const _: () = assert!(DRAIN_MAX.as_secs() < 10);
 // A connection that the kernel is still probing is not called dead by the sweep.
 const _: () = assert!(

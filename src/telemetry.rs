@@ -53,6 +53,65 @@ pub enum GapReason {
     ResumeLost,
 }
 
+/// A limit that a client can run into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Open connections.
+    Connections,
+    /// Open connections of one address beyond loopback.
+    ConnectionsPerAddress,
+    /// Time to say what one wants: handshake, first bytes, headers.
+    Handshake,
+    /// Descriptors or memory that the system gives for connections.
+    Descriptors,
+    /// How long a client may not read, or be past its deadline.
+    Stall,
+    /// Open streams.
+    Streams,
+    /// Open streams of one client.
+    StreamsPerClient,
+    /// Bytes of a request.
+    RequestBytes,
+    /// Requests that search files at the same time.
+    Scans,
+}
+
+impl Limit {
+    /// Each of them.
+    pub const ALL: [Self; 9] = [
+        Self::Connections,
+        Self::ConnectionsPerAddress,
+        Self::Handshake,
+        Self::Descriptors,
+        Self::Stall,
+        Self::Streams,
+        Self::StreamsPerClient,
+        Self::RequestBytes,
+        Self::Scans,
+    ];
+
+    /// Its name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::ConnectionsPerAddress => "connections_per_address",
+            Self::Handshake => "handshake",
+            Self::Descriptors => "descriptors",
+            Self::Stall => "stall",
+            Self::Streams => "streams",
+            Self::StreamsPerClient => "streams_per_client",
+            Self::RequestBytes => "request_bytes",
+            Self::Scans => "scans",
+        }
+    }
+}
+
+impl EncodeLabelValue for Limit {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        EncodeLabelValue::encode(&self.name(), encoder)
+    }
+}
+
 macro_rules! label {
     ($($kind:ident { $($name:ident => $text:literal),* $(,)? })*) => {$(
         impl EncodeLabelValue for $kind {
@@ -96,6 +155,20 @@ pub struct EventLabel {
 pub struct GapLabel {
     /// Its value.
     pub reason: GapReason,
+}
+
+/// Label `limit`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitLabel {
+    /// Its value.
+    pub limit: Limit,
+}
+
+/// Label `how`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EndLabel {
+    /// Its value.
+    pub how: &'static str,
 }
 
 /// Label `shape`.
@@ -143,6 +216,14 @@ pub struct Telemetry {
     pub read_errors: Family<SourceLabel, Counter>,
     /// From the moment when a change was seen to the moment when its bytes were handed to HTTP.
     pub delivery_seconds: Histogram,
+    /// Connections open now.
+    pub connections: Level,
+    /// Connections that were served.
+    pub connections_accepted: Counter,
+    /// Connections that ended.
+    pub connections_ended: Family<EndLabel, Counter>,
+    /// Limits that somebody ran into.
+    pub limits_reached: Family<LimitLabel, Counter>,
     /// 1 while the last configuration that was read is the one in force.
     pub config_last_reload_successful: Level,
 }
@@ -168,10 +249,24 @@ impl Telemetry {
             gaps: Family::default(),
             read_errors: Family::default(),
             delivery_seconds: Histogram::new(exponential_buckets(25e-6, 2.0, 18)),
+            connections: Level::default(),
+            connections_accepted: Counter::default(),
+            connections_ended: Family::default(),
+            limits_reached: Family::default(),
             config_last_reload_successful: Level::default(),
         };
         new.config_last_reload_successful.set(1);
         new.register();
+        // What may never happen is there from the beginning, so that a rate of it can be asked for.
+        for reason in [GapReason::Truncated, GapReason::Deleted, GapReason::ResumeLost] {
+            drop(new.gaps.get_or_create(&GapLabel { reason }));
+        }
+        for kind in [FileEvent::Modified, FileEvent::Renamed, FileEvent::Overflow, FileEvent::WatchFailed] {
+            drop(new.file_events.get_or_create(&EventLabel { kind }));
+        }
+        for limit in Limit::ALL {
+            drop(new.limits_reached.get_or_create(&LimitLabel { limit }));
+        }
         new
     }
 
@@ -204,6 +299,10 @@ impl Telemetry {
         r.register("logtap_gaps", "Gaps told to subscribers", self.gaps.clone());
         r.register("logtap_read_errors", "Failed reads of log files", self.read_errors.clone());
         r.register("logtap_delivery_seconds", "Change seen to bytes handed to HTTP", self.delivery_seconds.clone());
+        r.register("logtap_connections", "Connections open now", self.connections.clone());
+        r.register("logtap_connections_accepted", "Connections served", self.connections_accepted.clone());
+        r.register("logtap_connections_ended", "Connections ended, by how", self.connections_ended.clone());
+        r.register("logtap_limit_reached", "Limits that clients ran into", self.limits_reached.clone());
         let reload = self.config_last_reload_successful.clone();
         r.register("logtap_config_last_reload_successful", "Whether the last configuration read is in force", reload);
         r.register("logtap_build", "The program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));

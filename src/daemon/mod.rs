@@ -1,6 +1,7 @@
 //! The life story of the daemon: everything is checked before anything is bound, bound before it is said to be ready,
 //! and drained before it ends.
 
+mod exposure;
 pub mod log;
 mod reload;
 mod secrets;
@@ -25,6 +26,7 @@ use crate::{
         Shared,
         http::guard::Hosts,
         net::{self, ConnectionLimits, Connections, Listen, Listeners, Reloaded, Serving, Tls},
+        reached::Reached,
         streams::Streams,
     },
     telemetry::Telemetry,
@@ -101,8 +103,9 @@ async fn serve(inputs: &Inputs, loaded: Loaded, sources: Vec<Arc<Source>>) -> Ex
     let stop = CancellationToken::new();
     let feed = Feed::new(catalogue.clone(), hints.clone(), telemetry.clone(), config.server.cache as usize);
     let pacer = tokio::spawn(Pacer::new(catalogue.clone(), hints.clone(), telemetry.clone()).run(stop.clone()));
-    let streams = Streams::new(reload::stream_limits(&config), telemetry);
-    let connections = Connections::new();
+    let reached = Reached::new(telemetry);
+    let streams = Streams::new(reload::stream_limits(&config), reached.clone());
+    let connections = Connections::new(reached);
     let sweep = tokio::spawn(streams.clone().sweep(connections.clone(), stop.clone()));
     let hosts = Hosts::new(&config.server.hosts, listeners.addresses());
     let (shared, health) = Shared::new(feed.clone(), streams.clone(), auth, hosts);
@@ -114,6 +117,7 @@ async fn serve(inputs: &Inputs, loaded: Loaded, sources: Vec<Arc<Source>>) -> Ex
     for address in listeners.addresses() {
         tracing::info!(%address, "listening");
     }
+    exposure::warn(&config, listeners.addresses(), &catalogue);
     let shutdown = CancellationToken::new();
     let limits = ConnectionLimits { stall: config.server.max_stall, drain: DRAIN_MAX, ..ConnectionLimits::default() };
     let reloader = Reloader {
@@ -213,12 +217,17 @@ impl Life {
 
     fn report(&self) {
         let now = std::time::Instant::now();
-        for stream in self.streams.list() {
+        let streams = self.streams.list();
+        let connections = self.reloader.connections.count();
+        tracing::info!(streams = streams.len(), connections, "report");
+        for stream in streams {
             tracing::info!(
                 request_id = stream.request_id,
                 method = stream.method,
+                client = %stream.client,
                 peer = %stream.connection.peer,
                 age_seconds = stream.since.elapsed().as_secs(),
+                files = stream.files(),
                 lag_bytes = stream.lag(),
                 stalled_seconds = stream.stalled(now).as_secs(),
                 "stream"

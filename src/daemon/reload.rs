@@ -8,7 +8,7 @@ use std::{error::Error, fmt, sync::Arc};
 use sd_notify::NotifyState;
 use tokio::{sync::Mutex, task::spawn_blocking};
 
-use super::{notify, secrets, sources};
+use super::{exposure, notify, secrets, sources};
 use crate::{
     config::{Config, Inputs, Stamp},
     feed::Feed,
@@ -127,6 +127,7 @@ impl Reloader {
             hints.rescan();
         })
         .await?;
+        exposure::warn(&next.config, &self.addresses, &self.feed().catalogue);
         state.config = next.config;
         tracing::info!(%changes, withdrawn_streams, "configuration read again");
         Ok(())

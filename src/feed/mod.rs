@@ -40,12 +40,13 @@ use room::Room;
 use scan::{Clear, Search};
 use segment::{Bounds, Picks, Segment, SharedSegment};
 use select::Selected;
+use tokio::sync::Semaphore;
 
 use crate::{
     entry::{Offset, encode::Shape},
     file::{Cell, CellError, Content, ReadAt, cell::Plan},
     filter::Filter,
-    limits::{FORMAT_SAMPLE_RECORDS, OPEN_SEGMENT_AGE_MAX, SCAN_PROCESSORS_SHARE},
+    limits::{FORMAT_SAMPLE_RECORDS, OPEN_SEGMENT_AGE_MAX, SCANS_MAX, SCAN_PROCESSORS_SHARE},
     parse,
     sync::{Mutex, lock},
     telemetry::{ShapeLabel, SourceLabel, Telemetry},
@@ -137,6 +138,8 @@ pub struct Feed {
     draining: AtomicBool,
     /// Where history is searched.
     room: Arc<Room>,
+    /// Turns of those who look for their place in files.
+    scans: Arc<Semaphore>,
 }
 
 impl Feed {
@@ -150,6 +153,7 @@ impl Feed {
             filters: Mutex::default(),
             draining: AtomicBool::new(false),
             room: Room::new(processors() / SCAN_PROCESSORS_SHARE),
+            scans: Arc::new(Semaphore::new(SCANS_MAX)),
         })
     }
 
@@ -177,8 +181,9 @@ impl Feed {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Brings the cache's size into the gauges.
+    /// Brings the cache's size and the number of files into the gauges.
     pub fn measure(&self) {
+        self.catalogue.measure();
         self.telemetry.cache_bytes.set(self.cache.bytes() as i64);
     }
 
@@ -431,6 +436,7 @@ impl Feed {
             match job.run(&reader, content) {
                 Err(CellError::Io(_, error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 result => {
+                    job.count_failure(&result);
                     let result = result.map(|cell| Item::Cell(Arc::new(cell), Instant::now())).map_err(Arc::new);
                     land(lead, &result, piece.is_some());
                     return Poll::Ready(result);
@@ -441,11 +447,13 @@ impl Feed {
         let poll = self.poll_waiting(context, waiting, place);
         // The job belongs to everybody who waits, so it is nobody's to cancel; with nobody left it does nothing.
         tokio::task::spawn_blocking(move || {
+            let mut job = job;
             if lead.is_forsaken() {
                 return;
             }
             let read = |error| CellError::Io(job.at, error);
             let result = job.file.open().map_err(read).and_then(|content| job.run_whole(&content));
+            job.count_failure(&result);
             let result = result.map(|cell| Item::Cell(Arc::new(cell), Instant::now())).map_err(Arc::new);
             land(lead, &result, piece.is_some());
         });
@@ -487,7 +495,7 @@ struct Job {
 impl Job {
     /// Reads, waiting for disks and decoders. Where a compressed file turns out to end before it was thought to, that is
     /// published, and its last cell ends there.
-    fn run_whole(mut self, content: &Content) -> Result<Cell, CellError> {
+    fn run_whole(&mut self, content: &Content) -> Result<Cell, CellError> {
         let result = self.run(content, content);
         if result.is_ok() || content.archive().is_none() || !self.now.estimated {
             return result;
@@ -535,6 +543,16 @@ impl Job {
 }
 
 impl Job {
+    /// A file that is gone is told of otherwise.
+    fn count_failure(&self, result: &Result<Cell, CellError>) {
+        if let Err(CellError::Io(_, error)) = result
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            let source = self.file.log.source.name.clone();
+            self.telemetry.read_errors.get_or_create(&SourceLabel { source }).inc();
+        }
+    }
+
     /// A few records of each cell tell what `ListSources` says of the file's format.
     fn note_format(&self, cell: &Cell) {
         let sample = cell.len().min(FORMAT_SAMPLE_RECORDS);

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     entry::{Nanos, Offset, encode::Shape, stream_cursor::Cursor},
     filter::Filter,
-    limits::{PROVISIONAL_AFTER, SKEW_MAX},
+    limits::{PROVISIONAL_AFTER, SCAN_WAIT_MAX, SKEW_MAX},
     telemetry::GapReason,
     watch::{
         FileId, LogFile, Role,
@@ -178,6 +178,8 @@ pub enum OpenError {
     ForeignEnd,
     /// The bytes before `end` are gone.
     EndLost,
+    /// Too many others look for their place in files, and none of them comes to an end.
+    Busy,
     /// The files could not be looked at.
     Internal(String),
 }
@@ -258,7 +260,11 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
         .collect();
     let cursors = request.resume.clone();
     let (request, selection) = (request.clone(), request.selection.clone());
+    let turn = feed.scans.clone().acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout(SCAN_WAIT_MAX, turn).await else { return Err(OpenError::Busy) };
     let job = tokio::task::spawn_blocking(move || {
+        // Until it ends, whether somebody still waits for it or not.
+        let _turn = turn;
         for file in &files {
             look(file);
             // What is there now is the answer, also when it may go on.

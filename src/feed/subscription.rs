@@ -67,6 +67,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Number of files.
+    pub fn files(&self) -> usize {
+        lock(&self.positions).len()
+    }
+
     /// Bytes between the cursors and the heads.
     pub fn lag(&self) -> u64 {
         lock(&self.readings).iter().map(|reading| reading.lag()).sum()

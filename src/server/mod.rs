@@ -4,6 +4,8 @@ pub mod auth;
 pub mod grpc;
 pub mod http;
 pub mod net;
+pub mod reached;
+mod seldom;
 pub mod streams;
 pub mod viewer;
 
@@ -18,19 +20,22 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use tonic::{Code, Status};
 use tonic_health::{
     ServingStatus,
     pb::health_server::{Health, HealthServer},
     server::HealthReporter,
 };
+use tonic_types::StatusExt as _;
 
 use self::{
     auth::{Auth, AuthError},
     http::{error::Refused, grpc_web::is_native, guard::Hosts},
-    net::{ConnectionInfo, Reloaded},
+    net::{ConnectionInfo, Peer, Reloaded},
+    reached::Reached,
     streams::Streams,
 };
-use crate::{feed::Feed, limits::READINESS_MAX, proto};
+use crate::{feed::Feed, limits::READINESS_MAX, proto, telemetry::Limit};
 
 /// What all requests share.
 pub struct Shared {
@@ -38,6 +43,8 @@ pub struct Shared {
     pub feed: Arc<Feed>,
     /// The open streams.
     pub streams: Arc<Streams>,
+    /// Where it is noted that somebody ran into a limit.
+    pub reached: Arc<Reached>,
     /// Who may read what.
     pub auth: Arc<Auth>,
     /// What health checks are told.
@@ -57,8 +64,9 @@ impl Shared {
         auth: Arc<Auth>,
         hosts: Hosts,
     ) -> (Arc<Self>, HealthServer<impl Health>) {
+        let reached = streams.reached().clone();
         let (health, service) = tonic_health::server::health_reporter();
-        (Arc::new(Self { feed, streams, auth, health, hosts: ArcSwap::from_pointee(hosts) }), service)
+        (Arc::new(Self { feed, streams, reached, auth, health, hosts: ArcSwap::from_pointee(hosts) }), service)
     }
 
     /// Takes a changed tokens file in: streams whose callers are not let in any more end.
@@ -77,6 +85,15 @@ impl Shared {
         let withdrawn = self.streams.withdraw(&self.auth);
         self.feed.catalogue.interests().iter().for_each(|interest| interest.wake_all());
         withdrawn
+    }
+
+    /// Notes that a request ran into a limit, if that is why it is refused.
+    pub fn note_exhausted(&self, peer: &Peer, status: &Status) {
+        if status.code() == Code::ResourceExhausted {
+            let is_for_now = status.get_details_retry_info().is_some();
+            let limit = if is_for_now { Limit::Scans } else { Limit::RequestBytes };
+            self.reached.note(limit, peer, &format!("refused a request: {}", status.message()));
+        }
     }
 
     /// Tells health checks whether requests are served.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     auth::{Auth, Caller},
     net::{CloseReason, ConnectionInfo, Connections, Peer},
+    reached::Reached,
 };
 use crate::{
     feed::subscription::Progress,
     limits::{DEADLINE_GRACE, STREAM_SWEEP_EVERY},
     sync::lock,
-    telemetry::{Telemetry, Transport, TransportLabel},
+    telemetry::{Limit, Transport, TransportLabel},
 };
 
 /// The open streams.
@@ -31,7 +33,7 @@ pub struct Streams {
     open: Mutex<BTreeMap<u64, Arc<Stream>>>,
     next: AtomicU64,
     limits: Mutex<StreamLimits>,
-    telemetry: Arc<Telemetry>,
+    reached: Arc<Reached>,
 }
 
 /// How many streams there may be, and how long one may go unread.
@@ -95,6 +97,16 @@ impl Client {
     }
 }
 
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Local => f.write_str("local"),
+        }
+    }
+}
+
 /// Why no further stream is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
@@ -102,6 +114,24 @@ pub enum Full {
     Streams(u32),
     /// So many are open for this client.
     Client(u32),
+}
+
+impl Full {
+    fn limit(self) -> Limit {
+        match self {
+            Self::Streams(_) => Limit::Streams,
+            Self::Client(_) => Limit::StreamsPerClient,
+        }
+    }
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Streams(max) => write!(f, "{max} streams are open, which is max_streams"),
+            Self::Client(max) => write!(f, "{max} streams are open for this client, which is max_streams_per_client"),
+        }
+    }
 }
 
 /// Keeps a stream among the open ones; dropping it ends that.
@@ -115,9 +145,14 @@ pub struct Registered {
 
 impl Streams {
     /// None yet.
-    pub fn new(limits: StreamLimits, telemetry: Arc<Telemetry>) -> Arc<Self> {
+    pub fn new(limits: StreamLimits, reached: Arc<Reached>) -> Arc<Self> {
         let limits = Mutex::new(limits);
-        Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(0), limits, telemetry })
+        Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(0), limits, reached })
+    }
+
+    /// Where it is noted that somebody ran into a limit.
+    pub fn reached(&self) -> &Arc<Reached> {
+        &self.reached
     }
 
     /// The limits in force.
@@ -135,19 +170,27 @@ impl Streams {
     /// # Errors
     /// [`Full`] when there are too many.
     pub fn enter(self: &Arc<Self>, stream: Stream) -> Result<Registered, Full> {
+        let entered = self.try_enter(stream);
+        if let Err((full, peer)) = &entered {
+            self.reached.note(full.limit(), peer, &format!("refused a stream: {full}"));
+        }
+        entered.map_err(|(full, _)| full)
+    }
+
+    fn try_enter(self: &Arc<Self>, stream: Stream) -> Result<Registered, (Full, Peer)> {
         let limits = self.limits();
         let mut open = lock(&self.open);
         if open.len() >= limits.all as usize {
-            return Err(Full::Streams(limits.all));
+            return Err((Full::Streams(limits.all), stream.connection.peer));
         }
         let of_client = open.values().filter(|other| other.client == stream.client).count();
         if stream.client != Client::Local && of_client >= limits.per_client as usize {
-            return Err(Full::Client(limits.per_client));
+            return Err((Full::Client(limits.per_client), stream.connection.peer));
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let stream = Arc::new(stream);
         open.insert(number, stream.clone());
-        self.telemetry.streams.get_or_create(&TransportLabel { transport: stream.transport }).inc();
+        self.reached.telemetry().streams.get_or_create(&TransportLabel { transport: stream.transport }).inc();
         Ok(Registered { streams: self.clone(), number, stream })
     }
 
@@ -165,7 +208,7 @@ impl Streams {
     /// Brings the largest lag into its gauge.
     pub fn measure(&self) {
         let lag = self.list().iter().map(|stream| stream.lag()).max().unwrap_or(0);
-        self.telemetry.stream_lag_bytes.set(lag as i64);
+        self.reached.telemetry().stream_lag_bytes.set(lag as i64);
     }
 
     /// Closes the connections under streams that are past their deadline, or have not been read for too long, until
@@ -231,6 +274,11 @@ impl Stream {
         self.progress().map_or(0, |progress| progress.lag())
     }
 
+    /// Number of its files.
+    pub fn files(&self) -> usize {
+        self.progress().map_or(0, |progress| progress.files())
+    }
+
     /// Notes that HTTP asks for more.
     pub fn asked(&self) {
         self.handed.store(0, Ordering::Relaxed);
@@ -260,6 +308,11 @@ impl Stream {
 impl Drop for Registered {
     fn drop(&mut self) {
         lock(&self.streams.open).remove(&self.number);
-        self.streams.telemetry.streams.get_or_create(&TransportLabel { transport: self.stream.transport }).dec();
+        self.streams
+            .reached
+            .telemetry()
+            .streams
+            .get_or_create(&TransportLabel { transport: self.stream.transport })
+            .dec();
     }
 }

@@ -301,7 +301,10 @@ impl Catalogue {
         self.telemetry.open_files.set(files.iter().filter(|file| file.opened().is_some()).count() as i64);
         for source in self.sources.load().iter() {
             let count = files.iter().filter(|file| Arc::ptr_eq(&file.log.source, source)).count();
-            self.telemetry.files.get_or_create(&SourceLabel { source: source.name.clone() }).set(count as i64);
+            let label = SourceLabel { source: source.name.clone() };
+            self.telemetry.files.get_or_create(&label).set(count as i64);
+            drop(self.telemetry.read_errors.get_or_create(&label));
+            drop(self.telemetry.bytes_read.get_or_create(&label));
         }
     }
 

@@ -6,6 +6,7 @@ mod follow;
 mod identical;
 mod in_process;
 mod life;
+mod limits;
 mod many;
 mod refusals;
 mod reload;

@@ -21,8 +21,9 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use logtap::server::net::{
-    Address, ConnectionInfo, ConnectionLimits, Connections, Listen, Listeners, Serving, Tls, serve,
+use logtap::server::{
+    net::{Address, ConnectionInfo, ConnectionLimits, Connections, Listen, Listeners, Serving, Tls, serve},
+    reached::Reached,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
@@ -57,7 +58,7 @@ impl Server {
 
     pub fn start_with(listeners: Listeners, tls: Option<Arc<Tls>>, limits: ConnectionLimits) -> Self {
         let addresses = listeners.addresses().cloned().collect();
-        let (connections, shutdown) = (Connections::new(), CancellationToken::new());
+        let (connections, shutdown) = (Connections::new(Reached::new(Arc::default())), CancellationToken::new());
         let serving = Serving { listeners, tls, limits, connections: connections.clone(), shutdown: shutdown.clone() };
         let alive = Arc::new(AtomicUsize::new(0));
         let done = tokio::spawn(serve(serving, service(alive.clone(), shutdown.clone())));

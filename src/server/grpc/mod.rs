@@ -111,7 +111,9 @@ async fn list_sources(shared: &Shared, connection: &ConnectionInfo, request: Req
     let id = call::request_id(&parts.headers);
     let answer = async {
         let caller = shared.auth.authenticate(&parts.headers, connection).map_err(status::of_unauthenticated)?;
-        let message: v1::ListSourcesRequest = call::read_request(body).await?;
+        let message = call::read_request(body).await;
+        let message: v1::ListSourcesRequest =
+            message.inspect_err(|status| shared.note_exhausted(&connection.peer, status))?;
         let (catalogue, patterns) = (shared.feed.catalogue.clone(), caller.patterns().map(<[String]>::to_vec));
         // It asks the file system about each file.
         let listing = tokio::task::spawn_blocking(move || list::list(&catalogue, &message, patterns.as_deref()));
@@ -161,28 +163,25 @@ async fn open_stream<M: Message + Default>(
         return Err(body::status_of(&crate::feed::subscription::End::Draining));
     }
     let caller = shared.auth.authenticate(&parts.headers, &connection).map_err(status::of_unauthenticated)?;
-    let client = Client::of(&caller, &connection.peer);
+    let (client, peer) = (Client::of(&caller, &connection.peer), connection.peer);
     // Whoever makes a call of something else says so.
     let transport = parts.extensions.get().copied().unwrap_or(Transport::Grpc);
     let stream = Stream::new(id.to_owned(), method, transport, client, connection, deadline, caller);
     // A place first: what follows may cost something.
-    let registered = shared.streams.enter(stream).map_err(|full| {
-        let status = status::of_full(full);
-        tracing::warn!(request_id = id, method, why = status.message(), "refused a stream");
-        status
-    })?;
+    let registered = shared.streams.enter(stream).map_err(status::of_full)?;
     let opening = async {
         let Asked { request, sources, bytes_max } =
             read(call::read_request(body).await?, registered.stream.caller.patterns())?;
         let opened = open::open(&shared.feed, request).await.map_err(|error| status::of_open(&error, &sources));
         opened.map(|(subscription, extent)| (subscription, extent, bytes_max))
     };
-    let (subscription, extent, bytes_max) = match deadline {
-        None => opening.await?,
+    let opened = match deadline {
+        None => opening.await,
         Some(at) => tokio::time::timeout_at(at.into(), opening)
             .await
-            .map_err(|_| Status::deadline_exceeded("the deadline of the call has passed"))??,
+            .unwrap_or_else(|_| Err(Status::deadline_exceeded("the deadline of the call has passed"))),
     };
+    let (subscription, extent, bytes_max) = opened.inspect_err(|status| shared.note_exhausted(&peer, status))?;
     let telemetry = shared.feed.telemetry.clone();
     let body = match bytes_max {
         None => Body::new(StreamBody::new(subscription, registered, telemetry)),

@@ -9,6 +9,7 @@ use crate::{
     entry::cursor::CursorError,
     feed::open::{OpenError, SelectionError},
     filter::FilterError,
+    limits::SCANS_MAX,
     server::{auth::Unauthenticated, streams::Full},
 };
 
@@ -50,6 +51,9 @@ pub fn of_open(error: &OpenError, sources: &[String]) -> Status {
             let info = ErrorDetails::with_error_info("SOURCE_NOT_FOUND", DOMAIN, HashMap::new());
             Status::with_error_details(Code::NotFound, message, info)
         }
+        OpenError::Busy => {
+            exhausted(format!("{SCANS_MAX} requests are looking for their place in files, and none came to an end"))
+        }
         OpenError::Foreign(index) => {
             invalid(format!("resume[{index}]"), "the cursor belongs to a log that is not known here")
         }
@@ -85,10 +89,11 @@ pub fn withdrawn() -> Status {
 
 /// No place for another stream.
 pub fn of_full(full: Full) -> Status {
-    let message = match full {
-        Full::Streams(max) => format!("{max} streams are open, which is max_streams"),
-        Full::Client(max) => format!("{max} streams are open for this client, which is max_streams_per_client"),
-    };
+    exhausted(full.to_string())
+}
+
+/// RESOURCE_EXHAUSTED for what may be had later.
+fn exhausted(message: String) -> Status {
     let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }

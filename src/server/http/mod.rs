@@ -25,7 +25,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tonic::Status;
 
@@ -46,7 +46,7 @@ use crate::{
     feed::{open, subscription::End},
     limits::{PAGE_ENTRIES_DEFAULT, PAGE_ENTRIES_MAX, REQUEST_BYTES_MAX},
     proto::v1,
-    telemetry::{Transport, TransportLabel},
+    telemetry::{Limit, Transport, TransportLabel},
 };
 
 /// Tells nginx not to hold an answer back.
@@ -154,7 +154,14 @@ fn finish(answer: Result<Response, Refused>, id: &str) -> Response {
 async fn answer_logs(shared: &Arc<Shared>, parts: &Parts, body: Body, id: &str) -> Result<Response, Refused> {
     let caller = caller(shared, parts)?;
     let wanted = Wanted::of(&parts.headers);
-    let mut parameters = read_parameters(parts, body).await?;
+    let read = read_parameters(parts, body).await;
+    let mut parameters = read.inspect_err(|refused| {
+        if refused.code() == StatusCode::PAYLOAD_TOO_LARGE
+            && let Ok(connection) = connection(parts)
+        {
+            shared.reached.note(Limit::RequestBytes, &connection.peer, "refused a request that is too large");
+        }
+    })?;
     if let (Wanted::Stream(Form::Sse), Some(last)) = (wanted, last_event_id(&parts.headers)?) {
         // Newer than any cursor that the URL still has.
         parameters.request.resume = vec![last];
@@ -171,7 +178,9 @@ async fn answer_logs(shared: &Arc<Shared>, parts: &Parts, body: Body, id: &str) 
     let registered = enter(shared, parts, caller, wanted, id)?;
     let given = request.resume.clone();
     let opened = open::open(&shared.feed, request).await;
-    let (mut subscription, extent) = opened.map_err(|error| Refused::from(status::of_open(&error, &names)))?;
+    let opened = opened.map_err(|error| status::of_open(&error, &names));
+    let opened = opened.inspect_err(|status| shared.note_exhausted(&registered.stream.connection.peer, status));
+    let (mut subscription, extent) = opened?;
     let telemetry = &shared.feed.telemetry;
     let mut response = match wanted {
         Wanted::Page => {
@@ -226,11 +235,7 @@ fn enter(shared: &Shared, parts: &Parts, caller: Caller, wanted: Wanted, id: &st
     let connection = connection(parts)?;
     let client = Client::of(&caller, &connection.peer);
     let stream = Stream::new(id.to_owned(), LOGS, wanted.transport(), client, connection, None, caller);
-    shared.streams.enter(stream).map_err(|full| {
-        let refused = Refused::from(status::of_full(full));
-        tracing::warn!(request_id = id, method = LOGS, why = refused.message(), "refused a stream");
-        refused
-    })
+    shared.streams.enter(stream).map_err(|full| status::of_full(full).into())
 }
 
 async fn answer_sources(shared: &Shared, parts: &Parts) -> Result<Response, Refused> {

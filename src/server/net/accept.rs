@@ -1,6 +1,6 @@
 //! Accepting connections until told to stop, and seeing every one of them to its end.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{io, sync::Arc};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -9,15 +9,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Address, ConnectionLimits, Connections, Listeners, Peer,
+    Address, CloseReason, ConnectionLimits, Connections, Ending, Listeners, Peer,
     connection::{self, Handler, HttpService},
     listen::Listener,
-    seldom::Seldom,
     socket::Socket,
     sweep::sweep,
     tls::Tls,
 };
-use crate::limits;
+use crate::{limits, server::reached::Reached, telemetry::Limit};
 
 /// What [`serve`] works with.
 #[derive(Debug)]
@@ -43,8 +42,6 @@ struct Shared<S> {
     tasks: TaskTracker,
     wind_down: CancellationToken,
     close: CancellationToken,
-    log_full: Seldom,
-    log_exhausted: Seldom,
 }
 
 /// What to do after `accept` failed.
@@ -71,8 +68,6 @@ pub async fn serve<S: HttpService>(serving: Serving, service: S) {
         tasks: TaskTracker::new(),
         wind_down: shutdown.clone(),
         close: close.clone(),
-        log_full: Seldom::default(),
-        log_exhausted: Seldom::default(),
     });
     for listener in listeners.all {
         shared.tasks.spawn(accept_loop(listener, shared.clone()));
@@ -101,9 +96,9 @@ async fn accept_loop<S: HttpService>(listener: Listener, shared: Arc<Shared<S>>)
             match listener.accept().await {
                 Ok((socket, peer, local)) => {
                     pause = limits::ACCEPT_PAUSE_MIN;
-                    match shared.place().await {
-                        Some(place) => shared.admit(socket, peer, local, place),
-                        None => shared.refuse(peer),
+                    match shared.place(peer).await {
+                        Ok(place) => shared.admit(socket, peer, local, place),
+                        Err(limit) => shared.refuse(peer, limit),
                     }
                 }
                 Err(error) => match after_failure(&error) {
@@ -126,15 +121,23 @@ async fn accept_loop<S: HttpService>(listener: Listener, shared: Arc<Shared<S>>)
 }
 
 impl<S: HttpService> Shared<S> {
-    /// A place for a connection, taken from another one if need be; `None` when all are at work.
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    /// A place for a connection, taken from another one if need be; the limit that stands in the way when all are at
+    /// work.
+    async fn place(&self, peer: Peer) -> Result<OwnedSemaphorePermit, Limit> {
+        if let Some(address) = peer.ip().filter(|_| !peer.is_local())
+            && self.connections.count_of(address) >= self.limits.connections_per_address
+            && !self.connections.make_room_of(address)
+        {
+            return Err(Limit::ConnectionsPerAddress);
+        }
         if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Some(place);
+            return Ok(place);
         }
         if !self.connections.make_room() {
-            return None;
+            return Err(Limit::Connections);
         }
-        timeout(limits::ROOM_WAIT_MAX, self.places.clone().acquire_owned()).await.ok()?.ok()
+        let place = timeout(limits::ROOM_WAIT_MAX, self.places.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or(Limit::Connections)
     }
 
     fn admit(&self, socket: Socket, peer: Peer, local: Address, place: OwnedSemaphorePermit) {
@@ -144,6 +147,7 @@ impl<S: HttpService> Shared<S> {
             let ending = connection::run(&registered.connection, handler).await;
             connections.count_ended(ending);
             let connection = &registered.connection;
+            note_ending(connections.reached(), &connection.peer, ending);
             tracing::debug!(id = %connection.id, peer = %connection.peer, %ending, "connection ended");
             // First out of the list, then its place is free: the list is never longer than there are places.
             drop(registered);
@@ -151,19 +155,32 @@ impl<S: HttpService> Shared<S> {
         });
     }
 
-    fn refuse(&self, peer: Peer) {
+    fn refuse(&self, peer: Peer, limit: Limit) {
         self.connections.count_refused();
-        if let Some(unreported) = self.log_full.allow(Instant::now()) {
-            let limit = self.limits.connections;
-            tracing::warn!(%peer, limit, unreported, "refused a connection: all places are taken");
-        }
+        self.connections.reached().note(limit, &peer, "refused a connection: all places are taken");
     }
 
     fn report_exhausted(&self, address: &Address, error: &io::Error) {
         self.connections.count_accept_failure();
-        if let Some(unreported) = self.log_exhausted.allow(Instant::now()) {
-            tracing::error!(%address, %error, unreported, "cannot accept connections for now");
+        let what = format!("cannot accept connections for now: {error}");
+        self.connections.reached().note(Limit::Descriptors, address, &what);
+    }
+}
+
+/// What ended because of a limit is noted as such.
+fn note_ending(reached: &Reached, peer: &Peer, ending: Ending) {
+    match ending {
+        Ending::Silent => reached.note(Limit::Handshake, peer, "closed a connection that did not say what it wanted"),
+        Ending::Closed(CloseReason::MadeRoom) => {
+            reached.note(Limit::Connections, peer, "closed an idle connection to make room for another");
         }
+        Ending::Closed(CloseReason::Stalled | CloseReason::DeadlinePassed) => {
+            reached.note(Limit::Stall, peer, "closed a connection that nobody reads");
+        }
+        Ending::Closed(CloseReason::PeerGone | CloseReason::Stopped)
+        | Ending::Finished
+        | Ending::Broken
+        | Ending::Tls => {}
     }
 }
 

@@ -24,7 +24,6 @@ pub(crate) mod private_file;
 mod protocol;
 mod registry;
 mod rewound;
-mod seldom;
 mod socket;
 mod sweep;
 mod sys;
@@ -49,6 +48,8 @@ use crate::limits;
 pub struct ConnectionLimits {
     /// Open connections.
     pub connections: usize,
+    /// Open connections of one address beyond loopback.
+    pub connections_per_address: usize,
     /// HTTP/2 streams on one connection.
     pub streams: u32,
     /// Time for the TLS handshake, for the first bytes and for HTTP/1 headers, each.
@@ -67,6 +68,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections: limits::CONNECTIONS_MAX,
+            connections_per_address: limits::CONNECTIONS_PER_ADDRESS_MAX,
             streams: limits::STREAMS_PER_CONNECTION_MAX,
             handshake: limits::HANDSHAKE_MAX,
             stall: limits::STALL_MAX_DEFAULT,

@@ -17,12 +17,11 @@ use super::{
     protocol::{self, Greeting},
     registry::{Connection, Ending},
     rewound::Rewound,
-    seldom::Seldom,
     socket::SocketIo,
     tls::Tls,
     transport::Transport,
 };
-use crate::limits;
+use crate::{limits, server::seldom::Seldom};
 
 /// What a client of TLS hears where none is spoken: a fatal alert, `protocol_version` (RFC 8446, section 6).
 const TLS_ALERT: &[u8] = &[21, 3, 1, 0, 2, 2, 70];

@@ -1,6 +1,10 @@
 //! Who is at the other end of a connection.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use super::Address;
 
@@ -53,6 +57,14 @@ impl ConnectionId {
 }
 
 impl Peer {
+    /// Its address, where it has one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip()),
+            Self::Unix { .. } => None,
+        }
+    }
+
     /// Whether the peer runs on this machine: a Unix socket or a loopback address.
     pub fn is_local(&self) -> bool {
         match self {

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -13,9 +14,10 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Address, ConnectionId, Peer, socket::Socket};
+use crate::{server::reached::Reached, telemetry::EndLabel};
 
 /// The open connections. One value serves for the whole life of the daemon.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Connections {
     open: Mutex<HashMap<ConnectionId, Arc<Connection>>>,
     next: AtomicU64,
@@ -25,6 +27,7 @@ pub struct Connections {
     ended: [AtomicU64; Ending::COUNT],
     /// Set: how long a connection may take nothing, instead of what it was at first.
     stall: Mutex<Option<Duration>>,
+    reached: Arc<Reached>,
 }
 
 /// What a connection is at.
@@ -131,8 +134,22 @@ pub(super) struct Registered {
 
 impl Connections {
     /// An empty registry.
-    pub fn new() -> Arc<Self> {
-        Arc::default()
+    pub fn new(reached: Arc<Reached>) -> Arc<Self> {
+        Arc::new(Self {
+            open: Mutex::default(),
+            next: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            accept_failures: AtomicU64::new(0),
+            ended: Default::default(),
+            stall: Mutex::default(),
+            reached,
+        })
+    }
+
+    /// Where it is noted that somebody ran into a limit.
+    pub(super) fn reached(&self) -> &Reached {
+        &self.reached
     }
 
     /// How many connections are open.
@@ -216,13 +233,29 @@ impl Connections {
         });
         self.lock().insert(id, connection.clone());
         self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.reached.telemetry().connections_accepted.inc();
+        self.reached.telemetry().connections.inc();
         Registered { registry: self.clone(), connection }
     }
 
     /// Closes the connection that misses its place least: the oldest that has not said anything, else the HTTP/2
     /// connection that has been without a stream longest, seen by one sweep at least. False when all are at work.
     pub(super) fn make_room(&self) -> bool {
-        let open = self.open();
+        self.make_room_among(self.open())
+    }
+
+    /// The same among the connections of one address.
+    pub(super) fn make_room_of(&self, address: IpAddr) -> bool {
+        let open = self.open().into_iter();
+        self.make_room_among(open.filter(|connection| connection.peer.ip() == Some(address)).collect())
+    }
+
+    /// How many connections an address has.
+    pub(super) fn count_of(&self, address: IpAddr) -> usize {
+        self.lock().values().filter(|connection| connection.peer.ip() == Some(address)).count()
+    }
+
+    fn make_room_among(&self, open: Vec<Arc<Connection>>) -> bool {
         let oldest_silent = open.iter().filter(|c| c.phase() == Phase::Greeting).min_by_key(|c| c.id);
         let longest_idle = || {
             let idle = |c: &&Arc<Connection>| c.idle_sweeps.load(Ordering::Relaxed) > 0 && c.streams.is_empty();
@@ -242,6 +275,8 @@ impl Connections {
 
     pub(super) fn count_ended(&self, ending: Ending) {
         self.ended[ending.index()].fetch_add(1, Ordering::Relaxed);
+        let how = EndLabel { how: ending.name() };
+        self.reached.telemetry().connections_ended.get_or_create(&how).inc();
     }
 
     /// The open connections, in no order, so that nothing is done under the lock.
@@ -300,6 +335,7 @@ impl Connection {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.connection.id);
+        self.registry.reached.telemetry().connections.dec();
     }
 }
 
@@ -360,7 +396,7 @@ mod tests {
 
     #[test]
     fn every_ending_is_counted_under_its_own_name() {
-        let connections = Connections::new();
+        let connections = Connections::new(Reached::new(Arc::default()));
         for (nth, ending) in (1..).zip(Ending::ALL) {
             (0..nth).for_each(|_| connections.count_ended(ending));
         }

@@ -10,6 +10,7 @@ use logtap::{
         auth::{Auth, AuthSettings},
         http::guard::Hosts,
         net::{Address, ConnectionLimits, Connections, Listen, Listeners, Serving},
+        reached::Reached,
         streams::{StreamLimits, Streams},
     },
     telemetry::Telemetry,
@@ -46,13 +47,15 @@ impl Served {
         let stop = CancellationToken::new();
         let feed = Feed::new(catalogue.clone(), hints.clone(), telemetry.clone(), cache);
         tokio::spawn(Pacer::new(catalogue, hints, telemetry.clone()).run(stop.clone()));
-        let streams = Streams::new(StreamLimits { all: 1024, per_client: 64, stall: STALL_MAX_DEFAULT }, telemetry);
+        let reached = Reached::new(telemetry);
+        let streams =
+            Streams::new(StreamLimits { all: 1024, per_client: 64, stall: STALL_MAX_DEFAULT }, reached.clone());
         let open_to_all = Auth::load(AuthSettings::default()).expect("there is nothing to read");
         let (shared, health) = Shared::new(feed.clone(), streams.clone(), Arc::new(open_to_all), Hosts::default());
         let router = server::router(shared, health).expect("the descriptors are some");
         let listeners = Listeners::bind(&[Listen::Tcp("127.0.0.1:0".into())]).expect("a port is free");
         let address = listeners.addresses().next().expect("there is one").clone();
-        let (limits, connections, shutdown) = (ConnectionLimits::default(), Connections::new(), stop.clone());
+        let (limits, connections, shutdown) = (ConnectionLimits::default(), Connections::new(reached), stop.clone());
         tokio::spawn(server::net::serve(Serving { listeners, tls: None, limits, connections, shutdown }, router));
         Self { feed, streams, address, _watching: watching, _stop: stop.drop_guard() }
     }

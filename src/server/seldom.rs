@@ -9,7 +9,7 @@ use crate::limits;
 
 /// Lets one line through every [`limits::LOG_LINE_EVERY`] and counts the others.
 #[derive(Debug, Default)]
-pub(super) struct Seldom(Mutex<State>);
+pub(crate) struct Seldom(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -19,7 +19,7 @@ struct State {
 
 impl Seldom {
     /// `Some` when a line may be written now, with the number of lines that were not written since the last one.
-    pub(super) fn allow(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn allow(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match state.last {
             Some(last) if now.saturating_duration_since(last) < limits::LOG_LINE_EVERY => {
