@@ -76,6 +76,19 @@ impl Wire {
         if self.pending.len() >= WRITE_BYTES { self.flush().await } else { Ok(()) }
     }
 
+    /// Calls a method of gRPC with an empty request.
+    pub async fn call(&mut self, stream: u32, path: &str) -> io::Result<()> {
+        let mut block = post(path);
+        // Literal and not indexed, by a name of the static table: `content-type`; then `te`, which has none there.
+        let kind = b"application/grpc";
+        block.extend([0x0f, 16, kind.len() as u8]);
+        block.extend(kind);
+        block.extend([0, 2, b't', b'e', 8]);
+        block.extend(b"trailers");
+        self.frame(HEADERS, END_HEADERS, stream, &block).await?;
+        self.frame(DATA, END_STREAM, stream, &[0; 5]).await
+    }
+
     pub async fn flush(&mut self) -> io::Result<()> {
         let result = self.write.write_all(&self.pending).await;
         self.pending.clear();
