@@ -72,6 +72,14 @@ pub fn run(inputs: &Inputs, loaded: Loaded) -> ExitCode {
 
 async fn serve(inputs: &Inputs, loaded: Loaded, sources: Vec<Arc<Source>>) -> ExitCode {
     let Loaded { config, stamp, .. } = loaded;
+    let secrets = secrets::load(&config);
+    let (tls, auth) = match secrets {
+        Ok((tls, auth)) => (tls.map(Arc::new), Arc::new(auth)),
+        Err(error) => {
+            tracing::error!(%error, "cannot serve safely");
+            return BAD_CONFIGURATION.into();
+        }
+    };
     let telemetry = Arc::new(Telemetry::new());
     let catalogue = Arc::new(Catalogue::new(sources, telemetry.clone()));
     let hints = Hints::new(telemetry.clone());
@@ -91,14 +99,6 @@ async fn serve(inputs: &Inputs, loaded: Loaded, sources: Vec<Arc<Source>>) -> Ex
     let listeners = match Listeners::open(&config.server.listen.iter().map(listen).collect::<Vec<_>>()) {
         Ok(listeners) => listeners,
         Err(error) => return fail("cannot listen", &error),
-    };
-    let secrets = secrets::load(&config);
-    let (tls, auth) = match secrets {
-        Ok((tls, auth)) => (tls.map(Arc::new), Arc::new(auth)),
-        Err(error) => {
-            tracing::error!(%error, "cannot serve safely");
-            return BAD_CONFIGURATION.into();
-        }
     };
     let stop = CancellationToken::new();
     let feed = Feed::new(catalogue.clone(), hints.clone(), telemetry.clone(), config.server.cache as usize);

@@ -69,7 +69,7 @@ pub struct Progress {
 impl Progress {
     /// Number of files.
     pub fn files(&self) -> usize {
-        lock(&self.positions).len()
+        lock(&self.readings).len()
     }
 
     /// Bytes between the cursors and the heads.

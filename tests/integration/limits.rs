@@ -27,6 +27,12 @@ fn served(logs: &Logs, server: &str) -> Daemon {
     Daemon::serve([std::ffi::OsStr::new("-c"), config.as_os_str()])
 }
 
+/// Waits until the daemon has logged something.
+#[track_caller]
+fn says(daemon: &Daemon, what: &str) {
+    eventually(what, || daemon.log().contains(what));
+}
+
 fn reached(daemon: &Daemon, limit: &str) -> u64 {
     daemon.metric(&format!("logtap_limit_reached_total{{limit=\"{limit}\"}}"))
 }
@@ -51,7 +57,7 @@ async fn streams_are_bounded_and_a_place_is_free_when_one_ends() {
     let page = daemon.get("/api/v1/logs");
     assert!(page.starts_with("HTTP/1.1 429") && page.to_lowercase().contains("retry-after: 5"), "{page}");
     assert_eq!(reached(&daemon, "streams"), 2);
-    assert!(daemon.log().contains("refused a stream: 2 streams are open, which is max_streams"));
+    says(&daemon, "refused a stream: 2 streams are open, which is max_streams");
     drop(first);
     eventually("the place", || daemon.streams() == 1);
     assert_eq!(get(&daemon, v1::LogRequest::default()).await.messages(), ["one", "two"]);
@@ -77,8 +83,8 @@ async fn streams_of_one_client_are_bounded() {
     let refused = client.stream_logs(with("first")).await.expect_err("one is open");
     assert_exhausted(&refused, "1 streams are open for this client, which is max_streams_per_client");
     let _other = Live::open_on(&mut client, with("second")).await;
-    let log = daemon.log();
-    assert!(log.contains("which is max_streams_per_client") && !log.contains("first"), "{log}");
+    says(&daemon, "which is max_streams_per_client");
+    assert!(!daemon.log().contains("first"), "{}", daemon.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,7 +94,7 @@ async fn a_request_is_bounded() {
     let request = v1::LogRequest { sources: vec!["x".repeat(5 << 20)], ..Default::default() };
     let status = get(&daemon, request).await.status;
     assert_eq!((status.code(), reached(&daemon, "request_bytes")), (Code::ResourceExhausted, 1), "{status:?}");
-    assert!(daemon.log().contains("limit=\"request_bytes\""));
+    says(&daemon, "limit=\"request_bytes\"");
 }
 
 #[test]
@@ -109,7 +115,7 @@ fn who_says_nothing_is_sent_away_in_time() {
     let took = began.elapsed();
     assert!(Duration::from_secs(4) < took && took < Duration::from_secs(15), "{took:?}");
     eventually("the metric", || reached(&daemon, "handshake") >= 2);
-    assert!(daemon.log().contains("closed a connection that did not say what it wanted"));
+    says(&daemon, "closed a connection that did not say what it wanted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

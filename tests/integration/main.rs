@@ -1,5 +1,6 @@
 //! The whole of it: the real program and generated clients, and the feed by itself.
 
+mod access;
 mod calls;
 mod exact;
 mod follow;

@@ -87,6 +87,10 @@ fn empty_source(source: &Arc<Source>) -> v1::Source {
 fn all_files(catalogue: &Catalogue, selection: &Selection) -> BTreeMap<Key, v1::File> {
     let mut files = BTreeMap::new();
     for file in catalogue.files().iter().filter(|file| selection.selects_source(&file.log.source.name)) {
+        // What is deleted is there as long as its descriptor is open.
+        if file.role() == Role::Gone && file.opened().is_none() {
+            continue;
+        }
         files.insert((file.log.source.name.clone(), file.path()), describe(file));
     }
     for (path, trouble) in catalogue.troubles().into_iter().filter(|(_, it)| selection.selects_source(&it.source)) {
