@@ -46,7 +46,7 @@ use crate::{
     entry::{Offset, encode::Shape},
     file::{Cell, CellError, Content, ReadAt, cell::Plan},
     filter::Filter,
-    limits::{FORMAT_SAMPLE_RECORDS, OPEN_SEGMENT_AGE_MAX, SCANS_MAX, SCAN_PROCESSORS_SHARE},
+    limits::{FORMAT_SAMPLE_RECORDS, OPEN_SEGMENT_AGE_MAX, SCAN_PROCESSORS_SHARE, SCANS_MAX},
     parse,
     sync::{Mutex, lock},
     telemetry::{ShapeLabel, SourceLabel, Telemetry},
