@@ -70,6 +70,8 @@ pub const SCAN_BYTES_MIN: u64 = 128 * KIB as u64;
 pub const SCAN_WORK_MAX: Duration = Duration::from_millis(5);
 /// Of the processors, this share searches history at the same time: 1 / 2, and one at least.
 pub const SCAN_PROCESSORS_SHARE: usize = 2;
+/// A search that works for so long hangs on a disk or a dead file system: its place is given to another.
+pub const SCAN_STUCK_AFTER: Duration = Duration::from_secs(1);
 /// A stream of batches that finds nothing says how far it has come this often.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
@@ -425,6 +427,7 @@ const _: () = assert!(STREAM_CURSOR_BYTES_CHEAP <= TRAILER_CURSOR_BYTES_MAX);
 const _: () = assert!(WAKE_INTERVAL.as_nanos() <= OPEN_SEGMENT_AGE_MAX.as_nanos());
 const _: () = assert!(SCANS_MAX < BLOCKING_THREADS_MAX);
 const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX);
+const _: () = assert!(SCAN_WORK_MAX.as_millis() * 10 < SCAN_STUCK_AFTER.as_millis());
 const _: () = assert!(DRAIN_MAX.as_secs() < 10);
 // A connection that the kernel is still probing is not called dead by the sweep.
 const _: () = assert!(

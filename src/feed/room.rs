@@ -1,11 +1,18 @@
 //! Where long searches run: few at a time, in the order in which they were asked for, and in short pieces, so that neither
-//! those who read live nor other searches wait for them.
+//! those who read live nor other searches wait for them. One that hangs on a dead file system keeps no other from its turn.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::Instant,
+};
 
 use tokio::sync::oneshot;
 
-use crate::sync::{Mutex, lock};
+use crate::{
+    limits::SCAN_STUCK_AFTER,
+    sync::{Mutex, lock},
+};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -17,12 +24,17 @@ pub struct Room {
 
 #[derive(Default)]
 struct State {
-    taken: usize,
+    /// The work that is being done, by a number, and since when.
+    running: Vec<(u64, Instant)>,
     waiting: VecDeque<Job>,
+    /// The number of the next one.
+    next: u64,
+    /// Whether somebody looks for work that hangs.
+    is_watched: bool,
 }
 
 /// A place; who leaves it hands it to the next one.
-struct Place(Arc<Room>);
+struct Place(Arc<Room>, u64);
 
 impl Room {
     /// A room with so many places.
@@ -32,14 +44,57 @@ impl Room {
 
     /// Runs a piece of work, on a thread that may wait, once those who came before have their turn.
     pub fn run(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) {
-        let mut state = lock(&self.state);
-        if state.taken < self.places {
-            state.taken += 1;
-            drop(state);
-            Place(self.clone()).take(Box::new(job));
-        } else {
+        let is_first = {
+            let mut state = lock(&self.state);
             state.waiting.push_back(Box::new(job));
+            !state.is_watched
+        };
+        self.admit();
+        if is_first {
+            self.watch();
         }
+    }
+
+    /// Begins with what waits, as far as there are places.
+    fn admit(self: &Arc<Self>) {
+        loop {
+            let (job, place) = {
+                let mut state = lock(&self.state);
+                let busy = state.running.iter().filter(|(_, since)| since.elapsed() < SCAN_STUCK_AFTER).count();
+                if busy >= self.places {
+                    return;
+                }
+                let Some(job) = state.waiting.pop_front() else { return };
+                let number = state.next;
+                state.next += 1;
+                state.running.push((number, Instant::now()));
+                (job, Place(self.clone(), number))
+            };
+            place.take(job);
+        }
+    }
+
+    /// While somebody waits, looks now and then whether what keeps them waiting hangs.
+    fn watch(self: &Arc<Self>) {
+        {
+            let mut state = lock(&self.state);
+            if state.waiting.is_empty() || std::mem::replace(&mut state.is_watched, true) {
+                return;
+            }
+        }
+        let room = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SCAN_STUCK_AFTER).await;
+                let Some(room) = Weak::upgrade(&room) else { return };
+                room.admit();
+                let mut state = lock(&room.state);
+                if state.waiting.is_empty() {
+                    state.is_watched = false;
+                    return;
+                }
+            }
+        });
     }
 
     /// The same for one whose result is waited for.
@@ -83,17 +138,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let next = {
-            let mut state = lock(&self.0.state);
-            let next = state.waiting.pop_front();
-            state.taken -= usize::from(next.is_none());
-            next
-        };
+        lock(&self.0.state).running.retain(|(number, _)| *number != self.1);
         // Without a runtime there is nobody left who waits.
-        match (next, tokio::runtime::Handle::try_current()) {
-            (Some(job), Ok(_)) => Self(self.0.clone()).take(job),
-            (Some(_), Err(_)) => lock(&self.0.state).taken -= 1,
-            (None, _) => {}
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.0.admit();
         }
     }
 }
@@ -103,6 +151,20 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+
+    #[tokio::test]
+    async fn one_that_hangs_keeps_no_other_from_its_turn() {
+        let room = Room::new(1);
+        let (release, hanging) = std::sync::mpsc::channel::<()>();
+        let hangs = room.ask(move || hanging.recv().is_ok());
+        let goes = room.ask(|| 5);
+        assert_eq!(goes.await, Ok(5));
+        release.send(()).expect("it hangs");
+        assert_eq!(hangs.await, Ok(true));
+        while !lock(&room.state).running.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
 
     #[tokio::test]
     async fn as_many_run_as_there_are_places_and_each_has_its_turn() {

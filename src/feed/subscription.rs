@@ -109,8 +109,8 @@ pub struct Subscription {
     pub(super) events: VecDeque<Event>,
     /// Whether everything that was there in the beginning has been handed on.
     pub(super) caught_up: bool,
-    /// When something was handed on last.
-    told_at: Instant,
+    /// Since when it is asked for more and has found nothing.
+    searching_since: Option<Instant>,
     /// The places from which reading began, once they are known.
     start: Vec<EntryCursor>,
     pub(super) progress: Arc<Progress>,
@@ -148,7 +148,7 @@ impl Subscription {
             unreadable: None,
             events: events.into(),
             caught_up: false,
-            told_at: Instant::now(),
+            searching_since: None,
             start: Vec::new(),
             progress: Arc::default(),
         };
@@ -270,7 +270,7 @@ impl Subscription {
             };
             match step {
                 Step::Entries(file, segment) => {
-                    self.told_at = began;
+                    self.searching_since = None;
                     self.account(file, &segment);
                     return Poll::Ready(Piece::Entries(file, segment));
                 }
@@ -302,10 +302,11 @@ impl Subscription {
 
     /// Says how far a search has come that has found nothing for a while.
     fn progress_due(&mut self, now: Instant) -> Option<Event> {
-        if self.caught_up || now.saturating_duration_since(self.told_at) < PROGRESS_EVERY {
+        let since = *self.searching_since.get_or_insert(now);
+        if self.caught_up || now.saturating_duration_since(since) < PROGRESS_EVERY {
             return None;
         }
-        self.told_at = now;
+        self.searching_since = Some(now);
         if let Some((searched, total)) = self.scan.as_ref().map(TailScan::searched) {
             return Some(Event::Progress(searched, total.max(searched)));
         }

@@ -5,6 +5,7 @@ use std::{future::poll_fn, path::Path, sync::Arc};
 use logtap::{
     feed::{
         Feed,
+        event::Event,
         open::{self, Request},
         subscription::{End, Piece, Subscription},
     },
@@ -67,6 +68,8 @@ pub async fn advance(subscription: &mut Subscription, stream: &mut Stream) -> bo
             stream.entries += u64::from(segment.entries);
             false
         }
+        // Where the machine is busy a search may take so long that it says so.
+        Piece::Event(Event::Progress(..)) => false,
         Piece::Event(event) => panic!("nothing happens beside the entries: {event:?}"),
         Piece::End(end) => {
             assert_eq!(end, End::Done);
