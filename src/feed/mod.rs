@@ -37,7 +37,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use cache::{Answer, Cache, Landed, Lead, Waiting, Weigh};
 use room::Room;
-use scan::{Clear, Search};
+use scan::Clear;
 use segment::{Bounds, Picks, Segment, SharedSegment};
 use select::Selected;
 use tokio::sync::Semaphore;
@@ -267,57 +267,6 @@ impl Feed {
                 Poll::Pending => return Poll::Pending,
             }
         }
-    }
-
-    /// How far nothing from `place.at` on is selected by `filter`, before `stop`; it may be no further than that place.
-    fn poll_clear(
-        &self,
-        context: &Context<'_>,
-        waiting: &mut Option<WaitingItem>,
-        place: &Place<'_>,
-        filter: &Arc<SharedFilter>,
-        stop: Offset,
-    ) -> Poll<Result<Clear, SharedError>> {
-        let to = scan::window_end(place.at, stop.min(place.now.head));
-        if waiting.is_none() {
-            match self.cache.ask(&place.key(place.at, Kind::Clear(filter.number, to)), |_| true) {
-                Answer::Hit(Item::Clear(clear)) => return Poll::Ready(Ok(clear)),
-                Answer::Hit(Item::Cell(..) | Item::Segment(_)) => unreachable!("a search's key holds what it found"),
-                Answer::Wait(flight) => *waiting = Some(flight),
-                Answer::Lead(lead) => *waiting = Some(self.search(context, place, filter, to, lead)),
-            }
-        }
-        let landed = waiting.as_mut().map_or(Poll::Ready(Landed::Abandoned), |flight| flight.poll(context));
-        landed.map(|landed| {
-            *waiting = None;
-            settle(landed).map(|item| match item {
-                Item::Clear(clear) => clear,
-                Item::Cell(..) | Item::Segment(_) => unreachable!("a search's key holds what it found"),
-            })
-        })
-    }
-
-    /// Searches for all who ask, when there is room.
-    fn search(
-        &self,
-        context: &Context<'_>,
-        place: &Place<'_>,
-        filter: &Arc<SharedFilter>,
-        to: Offset,
-        lead: Lead<Key, Item, SharedError>,
-    ) -> WaitingItem {
-        let (file, filter, telemetry) = (place.file.clone(), filter.clone(), self.telemetry.clone());
-        let search = Search { file, now: place.now, from: place.at, to, filter, telemetry };
-        let mut flight = lead.waiting();
-        // Waited for before it begins, so that it does not take itself for forsaken.
-        let _ = flight.poll(context);
-        self.room.run(move || {
-            if !lead.is_forsaken() {
-                let result = search.run(|| lead.is_forsaken()).map(Item::Clear).map_err(Arc::new);
-                land(lead, &result, false);
-            }
-        });
-        flight
     }
 
     /// The unterminated record in `[place.at, end)`, as a cell of its own.

@@ -4,11 +4,21 @@
 //! Where a pattern has to match it is searched in blocks of the file, before there are any records; only those in which
 //! it is found are read as cells and judged. Other filters are asked cell by cell.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use memchr::{memchr, memrchr};
 
-use super::{SharedFilter, resume, select::Selected};
+use super::{
+    Feed, Item, Key, Kind, Place, SharedError, SharedFilter, WaitingItem,
+    cache::{Answer, Landed, Lead},
+    land, resume,
+    select::Selected,
+    settle,
+};
 use crate::{
     entry::{Offset, cursor::TailHash},
     file::{Cell, CellError, Content, Encoding, ReadAt, cell::Plan},
@@ -29,14 +39,14 @@ pub struct Clear {
 }
 
 /// A search from one place on.
-pub(super) struct Search {
-    pub(super) file: Arc<LogFile>,
-    pub(super) now: Published,
-    pub(super) from: Offset,
+struct Search {
+    file: Arc<LogFile>,
+    now: Published,
+    from: Offset,
     /// Where it ends at the latest.
-    pub(super) to: Offset,
-    pub(super) filter: Arc<SharedFilter>,
-    pub(super) telemetry: Arc<Telemetry>,
+    to: Offset,
+    filter: Arc<SharedFilter>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// What searching a block brought.
@@ -50,13 +60,66 @@ enum Skim {
 }
 
 /// Where a search that begins at `from` ends at the latest: at places that all who search come to.
-pub(super) fn window_end(from: Offset, stop: Offset) -> Offset {
+fn window_end(from: Offset, stop: Offset) -> Offset {
     Offset((from.0 / SCAN_WINDOW_BYTES + 1) * SCAN_WINDOW_BYTES).min(stop)
+}
+
+impl Feed {
+    /// How far nothing from `place.at` on is selected by `filter`, before `stop`; it may be no further than that place.
+    pub(super) fn poll_clear(
+        &self,
+        context: &Context<'_>,
+        waiting: &mut Option<WaitingItem>,
+        place: &Place<'_>,
+        filter: &Arc<SharedFilter>,
+        stop: Offset,
+    ) -> Poll<Result<Clear, SharedError>> {
+        let to = window_end(place.at, stop.min(place.now.head));
+        if waiting.is_none() {
+            match self.cache.ask(&place.key(place.at, Kind::Clear(filter.number, to)), |_| true) {
+                Answer::Hit(Item::Clear(clear)) => return Poll::Ready(Ok(clear)),
+                Answer::Hit(Item::Cell(..) | Item::Segment(_)) => unreachable!("a search's key holds what it found"),
+                Answer::Wait(flight) => *waiting = Some(flight),
+                Answer::Lead(lead) => *waiting = Some(self.search(context, place, filter, to, lead)),
+            }
+        }
+        let landed = waiting.as_mut().map_or(Poll::Ready(Landed::Abandoned), |flight| flight.poll(context));
+        landed.map(|landed| {
+            *waiting = None;
+            settle(landed).map(|item| match item {
+                Item::Clear(clear) => clear,
+                Item::Cell(..) | Item::Segment(_) => unreachable!("a search's key holds what it found"),
+            })
+        })
+    }
+
+    /// Searches for all who ask, when there is room.
+    fn search(
+        &self,
+        context: &Context<'_>,
+        place: &Place<'_>,
+        filter: &Arc<SharedFilter>,
+        to: Offset,
+        lead: Lead<Key, Item, SharedError>,
+    ) -> WaitingItem {
+        let (file, filter, telemetry) = (place.file.clone(), filter.clone(), self.telemetry.clone());
+        let search = Search { file, now: place.now, from: place.at, to, filter, telemetry };
+        let mut flight = lead.waiting();
+        // Waited for before it begins, so that it does not take itself for forsaken.
+        let _ = flight.poll(context);
+        self.room.run(move || {
+            if !lead.is_forsaken() {
+                let result = search.run(|| lead.is_forsaken()).map(Item::Clear).map_err(Arc::new);
+                land(lead, &result, false);
+            }
+        });
+        flight
+    }
 }
 
 impl Search {
     /// Searches for a while.
-    pub(super) fn run(&self, is_forsaken: impl Fn() -> bool) -> Result<Clear, CellError> {
+    fn run(&self, is_forsaken: impl Fn() -> bool) -> Result<Clear, CellError> {
         let io = |error| CellError::Io(self.from, error);
         let content = self.file.open().map_err(io)?;
         let reader = &*content;
