@@ -139,10 +139,10 @@ fn row(source: &str, file: &File) -> [String; 7] {
     };
     let archive = if file.archive { format!("archive of {}", file.log) } else { String::new() };
     let deleted = if file.deleted { "deleted, held open for a reader" } else { "" };
-    let notes: Vec<&str> = [archive.as_str(), deleted, file.reason.as_str(), file.last_error.as_str()]
-        .into_iter()
-        .filter(|note| !note.is_empty())
-        .collect();
+    // Often the last error is the reason.
+    let error = if file.last_error == file.reason { "" } else { file.last_error.as_str() };
+    let notes: Vec<&str> =
+        [archive.as_str(), deleted, file.reason.as_str(), error].into_iter().filter(|note| !note.is_empty()).collect();
     [
         source.to_owned(),
         escape_text(&file.path),

@@ -15,17 +15,17 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    reload::{Reloader, State},
+    reload::Reloader,
     signals::{Incoming, Signal},
 };
 use crate::{
     config::{self, Inputs, Loaded},
     feed::Feed,
-    limits::{BLOCKING_THREADS_MAX, CONFIG_LOOK_EVERY, DRAIN_MAX, SECRETS_LOOK_EVERY, SHUTDOWN_MAX},
+    limits::{BLOCKING_THREADS_MAX, DRAIN_MAX, SHUTDOWN_MAX},
     server::{
         Shared,
         http::guard::Hosts,
-        net::{self, ConnectionLimits, Connections, Listen, Listeners, Reloaded, Serving, Tls},
+        net::{self, ConnectionLimits, Connections, Listen, Listeners, Serving},
         reached::Reached,
         streams::Streams,
     },
@@ -126,17 +126,21 @@ async fn serve(inputs: &Inputs, loaded: Loaded, sources: Vec<Arc<Source>>) -> Ex
         tls: tls.clone(),
         connections: connections.clone(),
         addresses: listeners.addresses().cloned().collect(),
-        state: tokio::sync::Mutex::new(State { config, read: stamp.clone(), seen: stamp }),
+        started: config,
+        asked: tokio::sync::Notify::new(),
+        stamp,
     };
+    let reloader = Arc::new(reloader);
+    let reloading = tokio::spawn(reloader.clone().run(shutdown.clone()));
     let serving = Serving { listeners, tls: tls.clone(), limits, connections, shutdown: shutdown.clone() };
     let mut serving = tokio::spawn(net::serve(serving, router));
     notify(&[NotifyState::Ready, NotifyState::Status(&reload::status(&catalogue))]);
     let signs = [pacer.abort_handle(), sweep.abort_handle()];
     let watchdog = tokio::spawn(watchdog::feed(hints, signs, stop.clone()));
 
-    let drained = Life { signals, feed, streams, shared, tls, shutdown, reloader }.live(&mut serving).await;
+    let drained = Life { signals, feed, streams, shared, shutdown, reloader }.live(&mut serving).await;
     stop.cancel();
-    for task in [pacer, sweep, watchdog] {
+    for task in [pacer, sweep, watchdog, reloading] {
         if let Err(error) = task.await {
             tracing::error!(%error, "a task failed");
         }
@@ -155,28 +159,18 @@ struct Life {
     feed: Arc<Feed>,
     streams: Arc<Streams>,
     shared: Arc<Shared>,
-    tls: Option<Arc<Tls>>,
     shutdown: CancellationToken,
-    reloader: Reloader,
+    reloader: Arc<Reloader>,
 }
 
 impl Life {
     /// Follows signals until told to stop, then drains; whether everything ended by itself.
     async fn live(mut self, serving: &mut tokio::task::JoinHandle<()>) -> bool {
-        let mut looks = tokio::time::interval(SECRETS_LOOK_EVERY);
-        let mut config_looks = tokio::time::interval(CONFIG_LOOK_EVERY);
         loop {
-            tokio::select! {
-                signal = self.signals.next() => match signal {
-                    Signal::Stop => break,
-                    Signal::Report => self.report(),
-                    Signal::Reload => {
-                        self.reloader.reload().await;
-                        self.reload_secrets().await;
-                    }
-                },
-                _ = looks.tick() => self.reload_secrets().await,
-                _ = config_looks.tick() => self.reloader.look().await,
+            match self.signals.next().await {
+                Signal::Stop => break,
+                Signal::Report => self.report(),
+                Signal::Reload => self.reloader.asked.notify_one(),
             }
         }
         let open = self.streams.list().len();
@@ -194,24 +188,6 @@ impl Life {
                     return false;
                 },
             }
-        }
-    }
-
-    /// Reads certificates and tokens again if they changed; what is wrong with them leaves the old ones in force.
-    async fn reload_secrets(&self) {
-        let (shared, tls) = (self.shared.clone(), self.tls.clone());
-        let reload = tokio::task::spawn_blocking(move || {
-            if let Err(error) = shared.reload_auth() {
-                tracing::error!(%error, "the tokens stay as they were");
-            }
-            match tls.map(|tls| tls.reload()) {
-                Some(Ok(Reloaded::Changed)) => tracing::info!("certificates read again"),
-                Some(Err(error)) => tracing::error!(%error, "the certificates stay as they were"),
-                Some(Ok(Reloaded::Unchanged)) | None => {}
-            }
-        });
-        if let Err(error) = reload.await {
-            tracing::error!(%error, "reading certificates and tokens again failed");
         }
     }
 

@@ -6,17 +6,19 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use sd_notify::NotifyState;
-use tokio::{sync::Mutex, task::spawn_blocking};
+use tokio::{sync::Notify, task::spawn_blocking};
+use tokio_util::sync::CancellationToken;
 
 use super::{exposure, notify, secrets, sources};
 use crate::{
     config::{Config, Inputs, Stamp},
     feed::Feed,
+    limits::{CONFIG_LOOK_EVERY, SECRETS_LOOK_EVERY},
     server::{
         Shared,
         auth::Auth,
         http::guard::Hosts,
-        net::{Address, Connections, Tls},
+        net::{Address, Connections, Reloaded, Tls},
         streams::StreamLimits,
     },
     watch::{Catalogue, Configured},
@@ -34,18 +36,22 @@ pub struct Reloader {
     pub connections: Arc<Connections>,
     /// Where the daemon listens.
     pub addresses: Vec<Address>,
-    /// Held during a reload, so that two of them follow each other.
-    pub state: Mutex<State>,
+    /// The configuration that it was started with: some of it stays in force.
+    pub started: Config,
+    /// Somebody wants everything to be read again.
+    pub asked: Notify,
+    /// The files as they lay there when it was started.
+    pub stamp: Stamp,
 }
 
 /// What the last reload left behind.
-pub struct State {
+struct State {
     /// The configuration in force.
-    pub config: Config,
+    config: Config,
     /// The files as they lay there when they were last read, whatever came of it.
-    pub read: Stamp,
+    read: Stamp,
     /// The files as they lay there at the last look.
-    pub seen: Stamp,
+    seen: Stamp,
 }
 
 /// A configuration that can be put in force.
@@ -60,23 +66,55 @@ struct Prepared {
 type Refusal = Box<dyn Error + Send + Sync>;
 
 impl Reloader {
-    /// Reads everything again because somebody asked for it.
-    pub async fn reload(&self) {
-        let mut state = self.state.lock().await;
-        self.reload_into(&mut state).await;
+    /// Reads everything again when somebody asks for it or a file has changed, until `stop`. A task of its own: a file
+    /// system that hangs under a configuration must not keep the daemon from hearing signals.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut state = State { config: self.started.clone(), read: self.stamp.clone(), seen: self.stamp.clone() };
+        let mut secrets_looks = tokio::time::interval(SECRETS_LOOK_EVERY);
+        let mut looks = tokio::time::interval(CONFIG_LOOK_EVERY);
+        let work = async {
+            loop {
+                tokio::select! {
+                    () = self.asked.notified() => {
+                        self.reload_into(&mut state).await;
+                        self.reload_secrets().await;
+                    }
+                    _ = secrets_looks.tick() => self.reload_secrets().await,
+                    _ = looks.tick() => self.look(&mut state).await,
+                }
+            }
+        };
+        stop.run_until_cancelled(work).await;
+    }
+
+    /// Reads certificates and tokens again if they changed; what is wrong with them leaves the old ones in force.
+    async fn reload_secrets(&self) {
+        let (shared, tls) = (self.shared.clone(), self.tls.clone());
+        let reload = spawn_blocking(move || {
+            if let Err(error) = shared.reload_auth() {
+                tracing::error!(%error, "the tokens stay as they were");
+            }
+            match tls.map(|tls| tls.reload()) {
+                Some(Ok(Reloaded::Changed)) => tracing::info!("certificates read again"),
+                Some(Err(error)) => tracing::error!(%error, "the certificates stay as they were"),
+                Some(Ok(Reloaded::Unchanged)) | None => {}
+            }
+        });
+        if let Err(error) = reload.await {
+            tracing::error!(%error, "reading certificates and tokens again failed");
+        }
     }
 
     /// Reads everything again if a file has changed and is not being written any more: it lies there as at the last
     /// look, but not as it was read.
-    pub async fn look(&self) {
-        let mut state = self.state.lock().await;
+    async fn look(&self, state: &mut State) {
         let inputs = self.inputs.clone();
         let Ok(now) = spawn_blocking(move || inputs.stamp()).await else { return };
         let is_settled = now == state.seen;
         state.seen = now;
         if is_settled && state.seen != state.read {
             tracing::info!("the configuration's files have changed");
-            self.reload_into(&mut state).await;
+            self.reload_into(state).await;
         }
     }
 
@@ -106,14 +144,20 @@ impl Reloader {
 
     /// Nothing of this can fail for what the configuration says.
     async fn put_in_force(&self, state: &mut State, next: Prepared) -> Result<(), Refusal> {
-        for key in state.config.needs_restart(&next.config) {
+        for key in self.started.needs_restart(&next.config) {
             tracing::warn!(key, "takes effect when the daemon starts anew");
         }
         // Whom nobody may let in any more goes first, what there is to read comes last.
         if let (Some(tls), Some(next)) = (&self.tls, next.tls) {
             tls.become_like(next);
         }
-        self.shared.auth.become_like(next.auth)?;
+        // The addresses stay, whatever the configuration says of them: who was asked for a credential there goes on to
+        // be asked.
+        if next.auth.is_open() && !self.shared.auth.is_open() {
+            tracing::warn!(key = "auth", "takes effect when the daemon starts anew");
+        } else {
+            self.shared.auth.become_like(next.auth)?;
+        }
         let withdrawn_streams = self.shared.withdraw_streams();
         let server = &next.config.server;
         self.shared.hosts.store(Arc::new(Hosts::new(&server.hosts, &self.addresses)));

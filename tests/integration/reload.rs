@@ -216,10 +216,18 @@ async fn limits_hosts_and_tokens_change_and_what_needs_a_restart_is_named() {
     fs::set_permissions(&tokens, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("it is ours");
     let auth = "[auth]\ntokens_file = \"tokens\"\n".to_owned();
     let before = site.count("configuration read again");
-    site.write(&[server, auth, source("a", "")]);
+    site.write(&[server.clone(), auth, source("a", "")]);
     site.daemon.signal(Signal::HUP);
     eventually("the reload", || site.count("configuration read again") > before);
     assert_eq!(live.end().await.code(), Code::Unauthenticated);
+    assert!(site.daemon.get("/metrics").starts_with("HTTP/1.1 401"));
+
+    // Nobody stops being asked while the daemon runs.
+    let before = site.count("configuration read again");
+    site.write(&[server, source("a", "")]);
+    site.daemon.signal(Signal::HUP);
+    eventually("the reload", || site.count("configuration read again") > before);
+    assert!(site.daemon.log().contains("takes effect when the daemon starts anew key=\"auth\""));
     assert!(site.daemon.get("/metrics").starts_with("HTTP/1.1 401"));
 }
 
