@@ -92,6 +92,19 @@ fn a_daemon_that_comes_back_reads_nothing_again() {
     assert!(ended.stdout == (old + &new).as_bytes(), "{}", ended.stderr);
 }
 
+/// Frames without content, one for each batch that ends with a large line, look like an attack to HTTP/2.
+#[test]
+fn large_lines_come_in_one_stream() {
+    let daemon = Served::one_file();
+    let lines: String = (0..400).map(|number| format!("{number:020000}\n")).collect();
+    daemon.write(lines.as_bytes());
+    // Of two hosts each gets batches of the usual size, so there are more than a hundred.
+    let hosts = format!("{} {}", daemon.host(), daemon.host().replace("127.0.0.1", "localhost"));
+    let ended = run_logtap(&format!("tail {hosts} -o raw -n all --no-follow --no-reconnect"));
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!(ended.stdout.len(), 2 * lines.len());
+}
+
 #[test]
 fn a_cron_job_with_a_real_daemon_never_misses_or_repeats_a_line() {
     let mut daemon = Served::one_file();

@@ -90,6 +90,10 @@ struct Batch {
     milestone: bool,
 }
 
+/// Parts of a message of up to so many bytes are put together with what stands beside them; larger ones go out as they
+/// lie in the cache.
+const COPIED_BYTES_MAX: usize = 1024;
+
 impl BatchBody {
     /// The body of the answer that `registered` stands for.
     pub fn new(
@@ -205,16 +209,28 @@ impl BatchBody {
         let mut small = Vec::with_capacity(FRAME_HEADER_BYTES + len.min(SEGMENT_BYTES));
         encode::put_frame_header(&mut small, len);
         small.extend_from_slice(&head.encode_to_vec());
-        if len <= SEGMENT_BYTES {
-            parts.iter().for_each(|part| small.extend_from_slice(part));
-            self.parts.push_back(small.into());
-        } else {
-            self.parts.push_back(small.into());
-            self.parts.extend(parts);
+        // Each part becomes a DATA frame. Peers take many short ones, and a hundred empty ones, for an attack.
+        for part in parts {
+            if len > SEGMENT_BYTES && part.len() > COPIED_BYTES_MAX {
+                self.push_part(std::mem::take(&mut small).into());
+                self.push_part(part);
+            } else {
+                if small.len() + part.len() > SEGMENT_BYTES {
+                    self.push_part(std::mem::take(&mut small).into());
+                }
+                small.extend_from_slice(&part);
+            }
         }
+        self.push_part(small.into());
         let transport = self.registered.stream.transport;
         let entries = batch.segments.iter().map(|(_, segment)| u64::from(segment.entries)).sum();
         self.telemetry.entries_sent.get_or_create(&TransportLabel { transport }).inc_by(entries);
+    }
+
+    fn push_part(&mut self, part: Bytes) {
+        if !part.is_empty() {
+            self.parts.push_back(part);
+        }
     }
 
     fn whole_is_due(&self, bytes: usize, now: Instant) -> bool {
