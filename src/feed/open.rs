@@ -1,6 +1,12 @@
 //! Opening a subscription: which files, and where to start in each.
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use globset::{GlobBuilder, GlobMatcher};
 use xxhash_rust::xxh3::xxh3_64;
@@ -18,10 +24,10 @@ use super::{
 use crate::{
     entry::{Nanos, Offset, encode::Shape, stream_cursor::Cursor},
     filter::Filter,
-    limits::{PROVISIONAL_AFTER, SCAN_WAIT_MAX, SKEW_MAX},
+    limits::{LOST_LOOKS_MAX, PROVISIONAL_AFTER, SCAN_WAIT_MAX, SKEW_MAX},
     telemetry::GapReason,
     watch::{
-        FileId, LogFile, Role,
+        FileId, LogFile, Role, Scope,
         pattern::{NameGlob, PatternError},
     },
 };
@@ -230,8 +236,17 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
     });
     // First the place, then the looking: what changes from here on wakes.
     let ticket = interest.join();
-    let files = interest.members();
-    let prepared = prepare(feed, &request, files.as_ref().clone()).await?;
+    let mut prepared = prepare(feed, &request, interest.members().as_ref().clone()).await?;
+    // A rotation that is under way hides files from a look: only what another look does not find is lost.
+    for _ in 0..LOST_LOOKS_MAX {
+        let survivors = prepared.resolution.lost.iter().filter_map(|lost| lost.survivor.as_ref());
+        let logs: HashSet<PathBuf> = survivors.map(|file| file.log.path.clone()).collect();
+        if logs.is_empty() {
+            break;
+        }
+        look_again(feed, logs).await?;
+        prepared = prepare(feed, &request, interest.members().as_ref().clone()).await?;
+    }
     if let (Some(lost), false) = (prepared.resolution.lost.first(), request.gaps_in_band) {
         return Err(OpenError::ResumeLost(lost.index));
     }
@@ -250,6 +265,13 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
         .map(|(file, reason)| Event::Gap(file.log.clone(), reason, Some(0).filter(|_| reason == GapReason::Truncated)));
     let gaps = gaps.collect();
     Ok((Subscription::new(feed.clone(), ticket, &request, filter, members, scan, gaps), extent))
+}
+
+/// Looks at all that lies where these logs do, off the runtime.
+async fn look_again(feed: &Arc<Feed>, logs: HashSet<PathBuf>) -> Result<(), OpenError> {
+    let feed = feed.clone();
+    let look = move || feed.catalogue.scan(&Scope::Paths(logs)).iter().for_each(|file| feed.hints.touch(file));
+    tokio::task::spawn_blocking(look).await.map_err(|error| OpenError::Internal(error.to_string()))
 }
 
 async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile>>) -> Result<Prepared, OpenError> {
@@ -284,6 +306,9 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
         }
         let resolution = resume::resolve(&cursors, selection.hash(), &allowed)
             .map_err(|Foreign(index)| OpenError::Foreign(index))?;
+        if let Some(why) = &resolution.unreadable {
+            return Err(OpenError::Internal(why.clone()));
+        }
         for file in allowed.iter().filter(|file| resolution.starts.contains_key(&file.id)) {
             let selected = selection.selects(&file.log.source.name, &file.log.path);
             if selected && file.is_archive() {

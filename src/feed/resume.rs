@@ -3,7 +3,7 @@
 //! Reads the few bytes that a cursor's hashes cover, so it may wait for a disk; nothing that a client brings is trusted
 //! further than its bytes are found in a file.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, io, sync::Arc};
 
 use super::{member::Start, open::look};
 use crate::{
@@ -34,6 +34,8 @@ pub struct Resolution {
     unread: Vec<Lineage>,
     /// Cursors whose bytes are gone: index in the request, and the file that goes on instead, if there is one.
     pub lost: Vec<Lost>,
+    /// Why it cannot be told now where a cursor leads, if so.
+    pub unreadable: Option<String>,
 }
 
 /// A cursor whose bytes are gone.
@@ -94,7 +96,14 @@ fn last_claims(cursors: &[Cursor]) -> Vec<(usize, Claim, bool)> {
 impl Resolution {
     fn take(&mut self, index: usize, claim: &Claim, files: &[Arc<LogFile>]) -> Result<(), Foreign> {
         let anew = Start { after_gap: true, ..Start::default() };
-        match find(claim, files) {
+        let trouble = RefCell::new(None);
+        let found = find(claim, files, &trouble);
+        // Bytes that cannot be read at this moment are not gone.
+        match (&found, trouble.take()) {
+            (Found::Rewritten(_) | Found::Gone, Some(why)) => self.unreadable = Some(why),
+            (Found::At(_) | Found::Rewritten(_) | Found::Unread | Found::Gone | Found::Foreign, _) => {}
+        }
+        match found {
             Found::At(file) => {
                 self.past.extend(twins(&file, claim).map(|twin| twin.id));
                 let tail = known_tail(&file, claim.offset);
@@ -163,7 +172,9 @@ impl Resolution {
                 continue;
             }
             let is_copy = |(_, claim, _): &(usize, Claim, bool)| {
-                claim.offset.0 >= COPY_BYTES_MIN && claim.lineage != file.log.lineage && holds(file, claim, Check::Both)
+                claim.offset.0 >= COPY_BYTES_MIN
+                    && claim.lineage != file.log.lineage
+                    && holds(file, claim, Check::Both).unwrap_or(false)
             };
             if file.published().mtime.0 < since || claims.iter().any(is_copy) {
                 self.past.push(file.id);
@@ -188,10 +199,19 @@ enum Found {
     Foreign,
 }
 
-fn find(claim: &Claim, files: &[Arc<LogFile>]) -> Found {
+/// Finds the file; `trouble` becomes what kept one from being looked into.
+fn find(claim: &Claim, files: &[Arc<LogFile>], trouble: &RefCell<Option<String>>) -> Found {
+    let holds = |file: &Arc<LogFile>, check: Check| {
+        holds(file, claim, check).unwrap_or_else(|error| {
+            if is_passing(&error) {
+                trouble.replace(Some(format!("{}: {error}", file.path().display())));
+            }
+            false
+        })
+    };
     let same = files.iter().find(|file| claim.is_of(file.identity.key));
     if let Some(file) = same
-        && holds(file, claim, Check::TailOnly)
+        && holds(file, Check::TailOnly)
     {
         return Found::At(file.clone());
     }
@@ -201,7 +221,7 @@ fn find(claim: &Claim, files: &[Arc<LogFile>]) -> Found {
         let by_content = files.iter().filter(|file| (file.log.lineage == claim.lineage) == own && (own || !few));
         // The longest of the equal ones; what is compressed is longer than it looks, and costs more.
         let longest = |file: &&Arc<LogFile>| (!file.is_compressed(), file.published().size);
-        by_content.filter(|file| holds(file, claim, Check::Both)).max_by_key(longest)
+        by_content.filter(|file| holds(file, Check::Both)).max_by_key(longest)
     };
     let of_content = if claim.offset.0 > 0 { holding(true).or_else(|| holding(false)) } else { None };
     match (of_content, same) {
@@ -218,7 +238,8 @@ fn twins(file: &Arc<LogFile>, claim: &Claim) -> impl Iterator<Item = Arc<LogFile
     let kin = if file.role() == Role::Gone { file.log.files() } else { Vec::new() };
     let changed = file.published().mtime;
     kin.into_iter().filter(move |kin| {
-        let same = kin.published().mtime == changed || claim.offset > Offset::ZERO && holds(kin, claim, Check::Both);
+        let same = kin.published().mtime == changed
+            || claim.offset > Offset::ZERO && holds(kin, claim, Check::Both).unwrap_or(false);
         kin.is_compressed() && same
     })
 }
@@ -230,31 +251,35 @@ enum Check {
     Both,
 }
 
-fn holds(file: &Arc<LogFile>, claim: &Claim, check: Check) -> bool {
+/// Whether an error says nothing of the file, and another attempt may do better.
+fn is_passing(error: &io::Error) -> bool {
+    let passing = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOMEM, rustix::io::Errno::IO];
+    passing.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn holds(file: &Arc<LogFile>, claim: &Claim, check: Check) -> io::Result<bool> {
     if file.is_archive() {
         look(file);
     }
     if file.published().size < claim.offset {
-        return false;
+        return Ok(false);
     }
     if claim.offset == Offset::ZERO {
-        return true;
+        return Ok(true);
     }
-    let Ok(content) = file.open() else { return false };
+    let content = file.open()?;
     let reader = &*content;
     if check == Check::Both {
-        let Ok(head) = read(reader, Offset::ZERO, claim.offset.0.min(CURSOR_HEAD_BYTES)) else { return false };
+        let head = read(reader, Offset::ZERO, claim.offset.0.min(CURSOR_HEAD_BYTES))?;
         if !claim.fits_head(HeadHash::of(&head, claim.offset)) {
-            return false;
+            return Ok(false);
         }
     }
-    let Ok(encoding) = file.encoding(reader, &file.published()) else { return false };
+    let encoding = file.encoding(reader, &file.published())?;
     let len = claim.offset.0.min(CURSOR_TAIL_BYTES);
-    let tail = read(reader, Offset(claim.offset.0 - len), len);
-    tail.is_ok_and(|tail| {
-        // A place that is no line's start is one only after a record that was sent without its end.
-        claim.fits_tail(TailHash::of(&tail)) && (claim.after_piece || encoding.ends_line(&tail))
-    })
+    let tail = read(reader, Offset(claim.offset.0 - len), len)?;
+    // A place that is no line's start is one only after a record that was sent without its end.
+    Ok(claim.fits_tail(TailHash::of(&tail)) && (claim.after_piece || encoding.ends_line(&tail)))
 }
 
 /// Hash of the bytes before a place of a file; none when they cannot be read.

@@ -3,7 +3,7 @@
 mod reload;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs, io,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
@@ -26,8 +26,9 @@ use super::{
     reconcile::{Change, Known, Seen, Thing, Trouble},
 };
 use crate::{
+    entry::cursor::FileKey,
     file::{Stat, archive::Kind},
-    limits::{FORGOTTEN_AFTER, HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE},
+    limits::{FIRST_LOOKS_MAX, FORGOTTEN_AFTER, HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE},
     sync::{Mutex, lock},
     telemetry::{SourceLabel, Telemetry},
 };
@@ -181,6 +182,7 @@ impl Catalogue {
     fn look(&self, scope: &Scope, before: Option<&Before>) -> Vec<Arc<LogFile>> {
         let is_first = !self.scanned.swap(true, Ordering::AcqRel);
         let mut seen = match scope {
+            Scope::All if is_first => self.look_until_still(),
             Scope::All => self.look_at_all(),
             Scope::Paths(paths) => self.look_at_logs_of(paths),
         };
@@ -306,6 +308,20 @@ impl Catalogue {
             drop(self.telemetry.read_errors.get_or_create(&label));
             drop(self.telemetry.bytes_read.get_or_create(&label));
         }
+    }
+
+    /// Looks again until nothing has moved meanwhile. A rotation moves files from names that were not looked at yet to
+    /// names that were, and who is not seen at the first look would be taken for new at the next one.
+    fn look_until_still(&self) -> Vec<Seen> {
+        let mut seen = self.look_at_all();
+        for _ in 0..FIRST_LOOKS_MAX {
+            let before = places(&seen);
+            seen = self.look_at_all();
+            if places(&seen) == before {
+                break;
+            }
+        }
+        seen
     }
 
     fn look_at_all(&self) -> Vec<Seen> {
@@ -486,4 +502,12 @@ fn kind_of(path: &Path) -> &'static str {
         Ok(kind) if kind.is_char_device() || kind.is_block_device() => "a device",
         _ => "something else",
     }
+}
+/// Which file lies at which path.
+fn places(seen: &[Seen]) -> BTreeMap<PathBuf, Option<FileKey>> {
+    let key = |thing: &Thing| match thing {
+        Thing::File(stat) => Some(stat.identity.key),
+        Thing::Trouble(_) | Thing::Nothing => None,
+    };
+    seen.iter().map(|seen| (seen.path.clone(), key(&seen.thing))).collect()
 }

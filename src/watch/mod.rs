@@ -15,7 +15,7 @@ pub mod pattern;
 pub mod reading;
 mod reconcile;
 
-pub use catalogue::{Catalogue, Configured};
+pub use catalogue::{Catalogue, Configured, Scope};
 pub use interest::{Changes, Interest, Ticket};
 pub use log::{Log, Settings, Source};
 pub use logfile::{FileId, LogFile, Published, Role};
