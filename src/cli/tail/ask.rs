@@ -103,9 +103,10 @@ pub fn request(args: &TailArgs, circumstances: &Circumstances) -> Result<StreamB
 }
 
 /// The size of batches. One host is read in bulk. Several that share a limit end in the middle of somebody's batch; with
-/// a cursor file each entry comes by itself then, with a cursor of its own.
+/// a cursor file each entry comes by itself then, with a cursor of its own. So it does as JSON, which shows the cursor.
 fn max_bytes(args: &TailArgs, circumstances: &Circumstances) -> u32 {
     match circumstances.hosts {
+        _ if args.output == Format::Json => 1,
         1 => CLIENT_BULK_BATCH_BYTES,
         _ if args.limit.is_some() && args.cursor_file.is_some() => 1,
         _ => 0,
@@ -203,6 +204,7 @@ mod tests {
         let max_bytes = |line: &str, hosts| ask(line, hosts, false).expect(line).max_bytes;
         assert_eq!(max_bytes("", 1), CLIENT_BULK_BATCH_BYTES);
         assert_eq!(max_bytes("--limit 5", 2), 0);
+        assert_eq!(max_bytes("-o json", 1), 1);
         assert_eq!(max_bytes("--limit 5 --cursor-file x", 2), 1);
     }
 
