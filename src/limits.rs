@@ -289,8 +289,8 @@ pub const BLIND_RESCAN_EVERY: Duration = Duration::from_secs(1);
 pub const READINESS_MAX: Duration = Duration::from_secs(90);
 /// How often the files of a log are looked at anew before a cursor is called lost.
 pub const LOST_LOOKS_MAX: usize = 3;
-/// How often everything is looked at anew at the start while files move.
-pub const FIRST_LOOKS_MAX: usize = 10;
+/// How often the files of a log, and everything at the start, are looked at anew while they move.
+pub const LOOKS_UNTIL_STILL_MAX: usize = 10;
 /// Looks at everything are at least this far apart.
 pub const RESCAN_PAUSE: Duration = Duration::from_millis(50);
 /// Changed names that are remembered one by one; more mean a look at everything.

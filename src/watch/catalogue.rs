@@ -28,7 +28,7 @@ use super::{
 use crate::{
     entry::cursor::FileKey,
     file::{Stat, archive::Kind},
-    limits::{FIRST_LOOKS_MAX, FORGOTTEN_AFTER, HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE},
+    limits::{FORGOTTEN_AFTER, HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE, LOOKS_UNTIL_STILL_MAX},
     sync::{Mutex, lock},
     telemetry::{SourceLabel, Telemetry},
 };
@@ -182,9 +182,9 @@ impl Catalogue {
     fn look(&self, scope: &Scope, before: Option<&Before>) -> Vec<Arc<LogFile>> {
         let is_first = !self.scanned.swap(true, Ordering::AcqRel);
         let mut seen = match scope {
-            Scope::All if is_first => self.look_until_still(),
+            Scope::All if is_first => until_still(|| self.look_at_all()),
             Scope::All => self.look_at_all(),
-            Scope::Paths(paths) => self.look_at_logs_of(paths),
+            Scope::Paths(paths) => until_still(|| self.look_at_logs_of(paths)),
         };
         let now = super::now();
         for seen in seen.iter_mut().filter(|_| is_first) {
@@ -308,20 +308,6 @@ impl Catalogue {
             drop(self.telemetry.read_errors.get_or_create(&label));
             drop(self.telemetry.bytes_read.get_or_create(&label));
         }
-    }
-
-    /// Looks again until nothing has moved meanwhile. A rotation moves files from names that were not looked at yet to
-    /// names that were, and who is not seen at the first look would be taken for new at the next one.
-    fn look_until_still(&self) -> Vec<Seen> {
-        let mut seen = self.look_at_all();
-        for _ in 0..FIRST_LOOKS_MAX {
-            let before = places(&seen);
-            seen = self.look_at_all();
-            if places(&seen) == before {
-                break;
-            }
-        }
-        seen
     }
 
     fn look_at_all(&self) -> Vec<Seen> {
@@ -503,6 +489,21 @@ fn kind_of(path: &Path) -> &'static str {
         _ => "something else",
     }
 }
+/// Looks again until nothing has moved meanwhile. A rotation moves files from names that were not looked at yet to names
+/// that were: who is not seen at the first look would be taken for new at the next one, and who is seen later than its
+/// successor is sent after it.
+fn until_still(look: impl Fn() -> Vec<Seen>) -> Vec<Seen> {
+    let mut seen = look();
+    for _ in 0..LOOKS_UNTIL_STILL_MAX {
+        let before = places(&seen);
+        seen = look();
+        if places(&seen) == before {
+            break;
+        }
+    }
+    seen
+}
+
 /// Which file lies at which path.
 fn places(seen: &[Seen]) -> BTreeMap<PathBuf, Option<FileKey>> {
     let key = |thing: &Thing| match thing {
