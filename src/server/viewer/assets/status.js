@@ -106,7 +106,9 @@ export class Status {
       [EDGE.DONE]: "",
       [EDGE.FAILED]: `Newer lines did not load: ${session.edgeError?.message}`,
     };
-    setText(list.above, this.view.length > 0 ? older[session.older] : "");
+    // While loaded rows are still searched, more of them may turn up above.
+    const isKnown = this.view.length > 0 && (session.older !== EDGE.DONE || this.view.complete);
+    setText(list.above, isKnown ? older[session.older] : "");
     setText(list.below, newer[session.newer]);
   }
 
