@@ -234,6 +234,8 @@ describe("moving", () => {
     withHost({ app: lines(0, 20_000, 100) }, async (host) => {
       const page = await open(browser, `${host.url}?level=error&tail=50`);
       await seen(page, "line 0019900");
+      // The older errors follow by themselves: then rows stand where they are.
+      await page.waitForFunction(() => document.querySelector("#list .row:not([hidden])").ariaSetSize === "200");
       await page.locator(".row:not([hidden])", { hasText: "line 0018000" }).click();
       await page.click("#errors");
       await seen(page, "line 0017999");
