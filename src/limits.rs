@@ -410,7 +410,7 @@ const _: () = assert!(CLIENT_BULK_BATCH_BYTES as usize <= BATCH_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX + 2 * STREAM_CURSOR_BYTES_MAX < CLIENT_BATCH_BYTES_MAX);
 const _: () = assert!(MERGE_AHEAD_BYTES_MIN <= GRID_BYTES && MERGE_AHEAD_BYTES < CACHE_BYTES_DEFAULT);
 const _: () = assert!(2 * GRID_BYTES <= SCAN_BYTES_MIN && SCAN_BYTES_MIN <= SCAN_BLOCK_BYTES as u64);
-const _: () = assert!(SCAN_BLOCK_BYTES as u64 <= SCAN_WINDOW_BYTES && SCAN_WINDOW_BYTES % GRID_BYTES == 0);
+const _: () = assert!(SCAN_BLOCK_BYTES as u64 <= SCAN_WINDOW_BYTES && SCAN_WINDOW_BYTES.is_multiple_of(GRID_BYTES));
 const _: () = assert!(ARCHIVE_HISTORY_BYTES >= 32 * KIB + GRID_BYTES as usize);
 const _: () = assert!(ARCHIVE_STEP_BYTES as u64 <= ARCHIVE_CHECKPOINT_BYTES);
 const _: () = assert!(PARKED_BYTES_MAX as u64 > 2 * (ARCHIVE_BACK_BYTES_MAX + (1 << ARCHIVE_ZSTD_WINDOW_LOG_MAX)));
