@@ -48,6 +48,8 @@ pub struct Member {
     pub search_ahead: Option<WaitingItem>,
     /// Whether it may be long until something matches, so that it is searched ahead.
     pub is_sparse: bool,
+    /// The file whose content came before what it holds, where that is known.
+    pub after: Option<Arc<LogFile>>,
     /// What is being read for it.
     pub waiting: Option<WaitingItem>,
     /// Whether there may be something to read.
@@ -90,6 +92,7 @@ impl Member {
             hold: None,
             search_ahead: None,
             is_sparse: true,
+            after: None,
             waiting: None,
             ready: true,
             known: published,

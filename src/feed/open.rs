@@ -275,15 +275,11 @@ async fn look_again(feed: &Arc<Feed>, logs: HashSet<PathBuf>) -> Result<(), Open
 }
 
 async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile>>) -> Result<Prepared, OpenError> {
-    let everything = feed.catalogue.files();
-    let allowed: Vec<_> = everything
-        .into_iter()
-        .filter(|file| !file.is_undecided() && request.selection.allows(&file.log.source.name))
-        .collect();
+    let allowed = allowed_files(feed, &request.selection);
     let cursors = request.resume.clone();
-    let (request, selection) = (request.clone(), request.selection.clone());
     let turn = feed.scans.clone().acquire_owned();
     let Ok(Ok(turn)) = tokio::time::timeout(SCAN_WAIT_MAX, turn).await else { return Err(OpenError::Busy) };
+    let (feed, request, selection) = (feed.clone(), request.clone(), request.selection.clone());
     let job = tokio::task::spawn_blocking(move || {
         // Until it ends, whether somebody still waits for it or not.
         let _turn = turn;
@@ -304,8 +300,7 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
             }
             files.push(file.clone());
         }
-        let resolution = resume::resolve(&cursors, selection.hash(), &allowed)
-            .map_err(|Foreign(index)| OpenError::Foreign(index))?;
+        let (allowed, resolution) = resolve(&feed, &selection, &cursors, allowed)?;
         if let Some(why) = &resolution.unreadable {
             return Err(OpenError::Internal(why.clone()));
         }
@@ -345,6 +340,32 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
         Ok(prepared) => prepared,
         Err(error) => Err(OpenError::Internal(error.to_string())),
     }
+}
+
+/// Where the cursors lead. What they do not find may lie in a copy that was not seen yet: then everything is looked at once
+/// more.
+fn resolve(
+    feed: &Feed,
+    selection: &Selection,
+    cursors: &[Cursor],
+    allowed: Vec<Arc<LogFile>>,
+) -> Result<(Vec<Arc<LogFile>>, Resolution), OpenError> {
+    let foreign = |Foreign(index)| OpenError::Foreign(index);
+    let resolution = resume::resolve(cursors, selection.hash(), &allowed).map_err(foreign)?;
+    if resolution.lost.is_empty() && resolution.rewritten.is_empty() {
+        return Ok((allowed, resolution));
+    }
+    feed.catalogue.look_again().iter().for_each(|file| feed.hints.touch(file));
+    let allowed = allowed_files(feed, selection);
+    allowed.iter().filter(|file| !file.is_archive()).for_each(look);
+    let resolution = resume::resolve(cursors, selection.hash(), &allowed).map_err(foreign)?;
+    Ok((allowed, resolution))
+}
+
+/// The files that the caller may read, of which it is known what they hold.
+fn allowed_files(feed: &Feed, selection: &Selection) -> Vec<Arc<LogFile>> {
+    let is_allowed = |file: &Arc<LogFile>| !file.is_undecided() && selection.allows(&file.log.source.name);
+    feed.catalogue.files().into_iter().filter(is_allowed).collect()
 }
 
 /// Where each file ends when only what lies before `end` is asked for.

@@ -371,7 +371,8 @@ impl Subscription {
             let mut member = Member::new(file.clone(), start);
             let before = file.predecessor.as_ref().and_then(Weak::upgrade);
             member.nearby = Nearby::of(self.around, start, false);
-            member.hold = before.map(|before| (before.id, before.published().head));
+            member.hold = before.as_ref().map(|before| (before.id, before.published().head));
+            member.after = before;
             // Those that came after it and were known before it.
             let successors =
                 self.members.iter_mut().filter(|member| member.at() == Offset::ZERO && member.follows(file));

@@ -57,7 +57,8 @@ impl Subscription {
         let search = member.search.get_or_insert_with(|| {
             let (file, feed) = (member.file.clone(), self.feed.clone());
             let place = Place { generation, at, tail, read_to };
-            tokio::task::spawn_blocking(move || find(&feed, &file, place))
+            let before = member.after.clone();
+            tokio::task::spawn_blocking(move || find(&feed, &file, place, before))
         });
         let Poll::Ready(found) = std::pin::Pin::new(search).poll(context) else { return Step::Waiting };
         member.search = None;
@@ -72,7 +73,7 @@ impl Subscription {
         // What it had to wait for comes before all of it, and so does what was to be said of it.
         let (mut hold, mut announce, mut gap) = (member.hold, std::mem::take(&mut member.announce), None);
         let (mut stop, order) = (member.stop, member.order);
-        let (mut after_gap, log) = (member.after_gap, member.file.log.clone());
+        let (mut after_gap, mut after, log) = (member.after_gap, member.after.take(), member.file.log.clone());
         for stretch in stretches {
             let (copy, start) = match stretch {
                 Stretch::Missing(bytes) => {
@@ -88,6 +89,7 @@ impl Subscription {
                 next.nearby = Nearby::of(self.around, start, true);
                 next.hold = hold;
                 next.stop = stop;
+                next.after = after;
                 next.after_gap = after_gap;
                 if order.is_part() && gap.is_none() {
                     next.order = order.go_on(published.head);
@@ -96,7 +98,7 @@ impl Subscription {
                 next.announce.extend(gap.take().map(|bytes| Event::Gap(log.clone(), GapReason::Truncated, bytes)));
                 self.members.push(next);
             }
-            (hold, after_gap) = (Some((copy.id, end)), false);
+            (hold, after_gap, after) = (Some((copy.id, end)), false, Some(copy));
             // How much was asked for of the files that came later is not known any more.
             stop = stop.map(|_| Offset(u64::MAX));
         }
@@ -110,7 +112,7 @@ impl Subscription {
             member.stop = Some(Offset::ZERO).filter(|_| !follow);
             member.piece_end = None;
         }
-        (member.hold, member.after_gap) = (hold, after_gap);
+        (member.hold, member.after_gap, member.after) = (hold, after_gap, after);
         member.announce = announce;
         member.announce.push(Event::FileChange(log.clone(), FileChange::Truncated));
         member.announce.extend(gap.map(|bytes| Event::Gap(log, GapReason::Truncated, bytes)));
@@ -132,44 +134,83 @@ impl Subscription {
 }
 
 /// Finds what became of the contents of `file` from `place` on, up to the present one.
-fn find(feed: &Feed, file: &Arc<LogFile>, place: Place) -> Vec<Stretch> {
+///
+/// The first of them is known by what was read of it. Between the file that holds it and the present content lies, in the
+/// order of the log, all that came meanwhile, whether anybody looked at the file while it held that or not. Where nothing
+/// of it was read it comes after `before`, which was read before.
+fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFile>>) -> Vec<Stretch> {
     // A copy is whole before what it was made of is truncated, but need not have been seen yet.
     feed.catalogue.look_for_copies(file).iter().for_each(|file| feed.hints.touch(file));
     let mut stretches = Vec::new();
-    let mut used: Vec<Arc<LogFile>> = vec![file.clone()];
-    for generation in place.generation..file.published().generation {
+    let mut last = before.filter(|_| place.at == Offset::ZERO);
+    let first = if last.is_some() { file.published().generation } else { place.generation };
+    for generation in first..file.published().generation {
         let place = match generation == place.generation {
             true => place,
             false => Place { generation, at: Offset::ZERO, tail: None, read_to: Offset::ZERO },
         };
         let known = file.content(generation);
         let written = known.as_ref().map_or(Offset::ZERO, |known| known.size);
-        match copy_of(file, known.as_ref(), place, &used) {
+        match copy_of(file, known.as_ref(), place) {
             Some(copy) => {
                 let end = copy.published().size;
-                used.push(copy.clone());
                 if end > place.at {
                     let start = Start { at: place.at, tail: resume::known_tail(&copy, place.at), after_gap: false };
-                    stretches.push(Stretch::Copy(copy, start));
+                    stretches.push(Stretch::Copy(copy.clone(), start));
                 }
                 if end < written {
                     stretches.push(Stretch::Missing(None));
                 }
+                last = Some(copy);
+                break;
             }
             None if written > place.read_to => stretches.push(Stretch::Missing(Some(written.since(place.read_to)))),
             None => {}
         }
     }
+    let later = last.map(|last| between(&last, file)).unwrap_or_default();
+    stretches.extend(later.into_iter().map(|copy| Stretch::Copy(copy, Start::default())));
     stretches
 }
 
+/// The files of a log that come after one and before another, each content once.
+fn between(after: &Arc<LogFile>, before: &Arc<LogFile>) -> Vec<Arc<LogFile>> {
+    let files = before.log.files();
+    let lies_between = |file: &&Arc<LogFile>| {
+        after.ordinal() < file.ordinal() && file.ordinal() < before.ordinal() && !file.is_undecided()
+    };
+    let mut found: Vec<Arc<LogFile>> = Vec::new();
+    for file in files.iter().filter(lies_between) {
+        let twin = found.last().unwrap_or(after);
+        if file.is_compressed() && !twin.is_compressed() && is_twin(file, twin) {
+            continue;
+        }
+        if settled(file).is_ok() {
+            found.push(file.clone());
+        }
+    }
+    found
+}
+
+/// Whether a compressed file holds the same as the plain one before it in their log.
+fn is_twin(compressed: &Arc<LogFile>, plain: &Arc<LogFile>) -> bool {
+    let Some(known) = plain.contents().pop() else { return false };
+    let content = compressed.open();
+    content.and_then(|content| copies::holds(&*content, &known.beginning, known.head)).unwrap_or(false)
+}
+
+/// Looks how far a copy is written; nothing more will be.
+fn settled(copy: &LogFile) -> std::io::Result<()> {
+    copy.measure()?;
+    copy.settle();
+    if copy.is_archive() {
+        copy.set_finished(true);
+    }
+    Ok(())
+}
+
 /// The file that holds a content of `file`, and goes on behind a place in it.
-fn copy_of(
-    file: &Arc<LogFile>,
-    known: Option<&KnownContent>,
-    place: Place,
-    used: &[Arc<LogFile>],
-) -> Option<Arc<LogFile>> {
+fn copy_of(file: &Arc<LogFile>, known: Option<&KnownContent>, place: Place) -> Option<Arc<LogFile>> {
     let beginning = known.map(|known| known.beginning.clone()).unwrap_or_default();
     let by = match (place.tail, known) {
         (Some(tail), _) if place.at > Offset::ZERO => KnownHead { at: place.at, tail },
@@ -177,24 +218,15 @@ fn copy_of(
         // Nothing of it is known, so nothing of it can be known again.
         _ => return None,
     };
-    let is_new = |copy: &Arc<LogFile>| !used.iter().any(|used| Arc::ptr_eq(used, copy));
     let holds = |copy: &Arc<LogFile>| {
         let content = copy.open().ok()?;
-        if !copies::holds(&*content, &beginning, by).ok()? {
-            return None;
-        }
-        copy.measure().ok()?;
-        copy.settle();
-        if copy.is_archive() {
-            copy.set_finished(true);
-        }
-        Some(copy.clone())
+        let holds = copies::holds(&*content, &beginning, by).ok()? && settled(copy).is_ok();
+        holds.then(|| copy.clone())
     };
-    let kept = file.copies(place.generation);
-    if let Some(copy) = kept.iter().filter(|copy| is_new(copy)).find_map(holds) {
+    if let Some(copy) = file.copies(place.generation).iter().find_map(holds) {
         return Some(copy);
     }
-    let kin: Vec<_> = file.log.files().into_iter().filter(is_new).collect();
+    let kin: Vec<_> = file.log.files().into_iter().filter(|kin| !Arc::ptr_eq(kin, file)).collect();
     // What is compressed takes long to look into; most often its plain sibling is still there.
     let (compressed, plain): (Vec<_>, Vec<_>) = kin.into_iter().partition(|kin| kin.is_compressed());
     let longest = plain.iter().filter_map(holds).max_by_key(|copy| copy.published().size);

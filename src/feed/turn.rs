@@ -231,13 +231,14 @@ impl Subscription {
         }
         let Some((file, until)) = self.members[index].hold else { return false };
         let before = self.members.iter().find(|member| member.file.id == file);
-        // A predecessor whose content began anew, or that this subscription does not read, holds nothing back.
+        // One that this subscription does not read holds nothing back.
         let held = before.is_some_and(|before| {
             // Not what was known when it was last looked at: that may have been before its last lines were written.
             let published = before.file.published();
             let holds = if published.finished { published.size } else { published.head };
-            let behind = before.read_to() < until;
-            !before.is_lost && behind && published.generation == before.generation && holds >= until
+            // What it held before goes on elsewhere, which is still to be found out.
+            let is_searched = published.generation != before.generation;
+            !before.is_lost && (is_searched || before.read_to() < until && holds >= until)
         });
         if !held {
             self.members[index].hold = None;
