@@ -191,6 +191,12 @@ impl Member {
         self.piece_end = Some(self.known.size).filter(|size| whole && self.known.head < *size);
     }
 
+    /// Begins with what the file held first.
+    pub fn begin_at_its_first_content(&mut self) {
+        self.generation = 0;
+        self.reading.begin(0);
+    }
+
     /// Begins anew in a file whose content did.
     pub fn begin_anew(&mut self, published: &Published) {
         self.generation = published.generation;

@@ -14,7 +14,7 @@ use crate::{
     },
     file::ReadAt,
     limits::{COPY_BYTES_MIN, CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES},
-    watch::{FileId, LogFile, Role},
+    watch::{FileId, LogFile, Role, copies},
 };
 
 /// Files that changed up to this long before a whole-stream cursor was made may have done so after it.
@@ -146,6 +146,7 @@ impl Resolution {
             match kin.iter().map(|named| named.ordinal()).max() {
                 None => {}
                 Some(latest) if file.ordinal() < latest && !self.is_unread(file) => self.past.push(file.id),
+                Some(_) if is_read_elsewhere(file) => self.past.push(file.id),
                 Some(_) => {
                     self.starts.insert(file.id, Start::default());
                 }
@@ -242,6 +243,28 @@ fn twins(file: &Arc<LogFile>, claim: &Claim) -> impl Iterator<Item = Arc<LogFile
             || claim.offset > Offset::ZERO && holds(kin, claim, Check::Both).unwrap_or(false);
         kin.is_compressed() && same
     })
+}
+
+/// Whether a file holds what another one of its log does that is read instead: of a deleted file and its compressed
+/// sibling the one that is still open, or else the other.
+fn is_read_elsewhere(file: &Arc<LogFile>) -> bool {
+    let kin = file.log.files();
+    let Some(at) = kin.iter().position(|kin| kin.id == file.id) else { return false };
+    let is_gone = |file: &LogFile| !file.is_compressed() && file.role() == Role::Gone;
+    if is_gone(file) {
+        return file.open().is_err() && kin.get(at + 1).is_some_and(|after| after.is_compressed());
+    }
+    let before = at.checked_sub(1).map(|before| &kin[before]);
+    before.is_some_and(|before| {
+        file.is_compressed() && is_gone(before) && before.open().is_ok() && are_twins(file, before)
+    })
+}
+
+/// Whether a compressed file holds the same as a plain one of its log.
+pub fn are_twins(compressed: &LogFile, plain: &LogFile) -> bool {
+    let Some(known) = plain.contents().pop() else { return false };
+    let content = compressed.open();
+    content.and_then(|content| copies::holds(&*content, &known.beginning, known.head)).unwrap_or(false)
 }
 
 /// Which hashes have to fit.

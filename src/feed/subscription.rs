@@ -369,6 +369,10 @@ impl Subscription {
             let (at, tail) = file.new_from();
             let start = Start { at, tail, ..Start::default() };
             let mut member = Member::new(file.clone(), start);
+            if at == Offset::ZERO {
+                // What it held before its content began anew is as new as the rest.
+                member.begin_at_its_first_content();
+            }
             let before = file.predecessor.as_ref().and_then(Weak::upgrade);
             member.nearby = Nearby::of(self.around, start, false);
             member.hold = before.as_ref().map(|before| (before.id, before.published().head));

@@ -182,7 +182,7 @@ fn between(after: &Arc<LogFile>, before: &Arc<LogFile>) -> Vec<Arc<LogFile>> {
     let mut found: Vec<Arc<LogFile>> = Vec::new();
     for file in files.iter().filter(lies_between) {
         let twin = found.last().unwrap_or(after);
-        if file.is_compressed() && !twin.is_compressed() && is_twin(file, twin) {
+        if file.is_compressed() && !twin.is_compressed() && resume::are_twins(file, twin) {
             continue;
         }
         if settled(file).is_ok() {
@@ -190,13 +190,6 @@ fn between(after: &Arc<LogFile>, before: &Arc<LogFile>) -> Vec<Arc<LogFile>> {
         }
     }
     found
-}
-
-/// Whether a compressed file holds the same as the plain one before it in their log.
-fn is_twin(compressed: &Arc<LogFile>, plain: &Arc<LogFile>) -> bool {
-    let Some(known) = plain.contents().pop() else { return false };
-    let content = compressed.open();
-    content.and_then(|content| copies::holds(&*content, &known.beginning, known.head)).unwrap_or(false)
 }
 
 /// Looks how far a copy is written; nothing more will be.

@@ -273,7 +273,9 @@ impl Catalogue {
     pub fn release_held(&self) {
         let mut held = Vec::new();
         for file in self.files() {
-            let Some(handle) = file.opened().filter(|_| file.role() == Role::Gone && file.has_readers()) else {
+            let Some(handle) =
+                file.opened().filter(|_| file.role() == Role::Gone && (file.has_readers() || file.is_waited_on()))
+            else {
                 continue;
             };
             if let Ok((size, _, 0)) = handle.size_and_mtime() {

@@ -31,6 +31,8 @@ struct Inner {
     changes: u64,
     /// One waker for each waiter that waits.
     slots: Vec<Option<Waker>>,
+    /// The version of `members` that each waiter has seen; none for places that nobody owns.
+    seen: Vec<Option<u64>>,
     /// Places in `slots` that nobody owns.
     free: Vec<usize>,
 }
@@ -61,6 +63,7 @@ impl Interest {
             ring: vec![FileId(0); RING_LEN as usize],
             changes: 0,
             slots: Vec::new(),
+            seen: Vec::new(),
             free: Vec::new(),
         };
         Arc::new(Self { inner: Mutex::new(inner) })
@@ -103,9 +106,17 @@ impl Interest {
         let mut inner = self.lock();
         let slot = inner.free.pop().unwrap_or_else(|| {
             inner.slots.push(None);
+            inner.seen.push(None);
             inner.slots.len() - 1
         });
+        inner.seen[slot] = Some(inner.members_version);
         Ticket { interest: self.clone(), slot, seen: inner.changes, seen_members: inner.members_version }
+    }
+
+    /// Whether every waiter has seen which files these are.
+    pub fn is_met_by_all(&self) -> bool {
+        let inner = self.lock();
+        inner.seen.iter().flatten().all(|seen| *seen == inner.members_version)
     }
 
     /// Number of waiters that have a place.
@@ -127,9 +138,10 @@ impl Ticket {
 
     /// The new set of files, if it is another than at the last call.
     pub fn new_members(&mut self) -> Option<Arc<Vec<Arc<LogFile>>>> {
-        let inner = self.interest.lock();
+        let mut inner = self.interest.lock();
         (inner.members_version != self.seen_members).then(|| {
             self.seen_members = inner.members_version;
+            inner.seen[self.slot] = Some(self.seen_members);
             inner.members.clone()
         })
     }
@@ -159,6 +171,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut inner = self.interest.lock();
         let waker = inner.slots[self.slot].take();
+        inner.seen[self.slot] = None;
         inner.free.push(self.slot);
         drop(inner);
         drop(waker);

@@ -283,5 +283,5 @@ fn quiet_at_its_end(file: &LogFile) -> Option<Duration> {
 fn is_read_and_gone(file: &LogFile) -> bool {
     let published = file.published();
     let end = if file.is_superseded() { published.head } else { published.size };
-    file.role() == Role::Gone && !file.is_anybody_behind(published.generation, end)
+    file.role() == Role::Gone && file.is_met_by_all() && !file.is_anybody_behind(published.generation, end)
 }

@@ -574,6 +574,12 @@ impl LogFile {
         lock(&self.interests).iter().any(|interest| interest.strong_count() > 0)
     }
 
+    /// Whether all who wait know of it, also those who have not asked for long.
+    pub fn is_met_by_all(&self) -> bool {
+        let interests: Vec<_> = lock(&self.interests).iter().filter_map(Weak::upgrade).collect();
+        interests.iter().all(|interest| interest.is_met_by_all())
+    }
+
     /// Adds somebody who waits for it.
     pub fn add_interest(&self, interest: &Arc<Interest>) {
         let mut interests = lock(&self.interests);
