@@ -239,8 +239,9 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
     let mut prepared = prepare(feed, &request, interest.members().as_ref().clone()).await?;
     // A rotation that is under way hides files from a look: only what another look does not find is lost.
     for _ in 0..LOST_LOOKS_MAX {
-        let survivors = prepared.resolution.lost.iter().filter_map(|lost| lost.survivor.as_ref());
-        let logs: HashSet<PathBuf> = survivors.map(|file| file.log.path.clone()).collect();
+        let resolution = &prepared.resolution;
+        let survivors = resolution.lost.iter().filter_map(|lost| lost.survivor.as_ref());
+        let logs: HashSet<PathBuf> = survivors.chain(&resolution.rewritten).map(|file| file.log.path.clone()).collect();
         if logs.is_empty() {
             break;
         }
@@ -270,7 +271,7 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
 /// Looks at all that lies where these logs do, off the runtime.
 async fn look_again(feed: &Arc<Feed>, logs: HashSet<PathBuf>) -> Result<(), OpenError> {
     let feed = feed.clone();
-    let look = move || feed.catalogue.scan(&Scope::Paths(logs)).iter().for_each(|file| feed.hints.touch(file));
+    let look = move || feed.catalogue.look_again(logs).iter().for_each(|file| feed.hints.touch(file));
     tokio::task::spawn_blocking(look).await.map_err(|error| OpenError::Internal(error.to_string()))
 }
 
@@ -279,7 +280,7 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
     let cursors = request.resume.clone();
     let turn = feed.scans.clone().acquire_owned();
     let Ok(Ok(turn)) = tokio::time::timeout(SCAN_WAIT_MAX, turn).await else { return Err(OpenError::Busy) };
-    let (feed, request, selection) = (feed.clone(), request.clone(), request.selection.clone());
+    let (request, selection) = (request.clone(), request.selection.clone());
     let job = tokio::task::spawn_blocking(move || {
         // Until it ends, whether somebody still waits for it or not.
         let _turn = turn;
@@ -300,7 +301,8 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
             }
             files.push(file.clone());
         }
-        let (allowed, resolution) = resolve(&feed, &selection, &cursors, allowed)?;
+        let resolution = resume::resolve(&cursors, selection.hash(), &allowed)
+            .map_err(|Foreign(index)| OpenError::Foreign(index))?;
         if let Some(why) = &resolution.unreadable {
             return Err(OpenError::Internal(why.clone()));
         }
@@ -340,26 +342,6 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
         Ok(prepared) => prepared,
         Err(error) => Err(OpenError::Internal(error.to_string())),
     }
-}
-
-/// Where the cursors lead. What they do not find may lie in a copy that was not seen yet: then everything is looked at once
-/// more.
-fn resolve(
-    feed: &Feed,
-    selection: &Selection,
-    cursors: &[Cursor],
-    allowed: Vec<Arc<LogFile>>,
-) -> Result<(Vec<Arc<LogFile>>, Resolution), OpenError> {
-    let foreign = |Foreign(index)| OpenError::Foreign(index);
-    let resolution = resume::resolve(cursors, selection.hash(), &allowed).map_err(foreign)?;
-    if resolution.lost.is_empty() && resolution.rewritten.is_empty() {
-        return Ok((allowed, resolution));
-    }
-    feed.catalogue.look_again().iter().for_each(|file| feed.hints.touch(file));
-    let allowed = allowed_files(feed, selection);
-    allowed.iter().filter(|file| !file.is_archive()).for_each(look);
-    let resolution = resume::resolve(cursors, selection.hash(), &allowed).map_err(foreign)?;
-    Ok((allowed, resolution))
 }
 
 /// The files that the caller may read, of which it is known what they hold.

@@ -5,6 +5,7 @@
 //! Looking for them reads files, on a thread that may wait.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -140,7 +141,8 @@ impl Subscription {
 /// of it was read it comes after `before`, which was read before.
 fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFile>>) -> Vec<Stretch> {
     // A copy is whole before what it was made of is truncated, but need not have been seen yet.
-    feed.catalogue.look_for_copies(file).iter().for_each(|file| feed.hints.touch(file));
+    let log = HashSet::from([file.log.path.clone()]);
+    feed.catalogue.look_again(log).iter().for_each(|file| feed.hints.touch(file));
     let mut stretches = Vec::new();
     let mut last = before.filter(|_| place.at == Offset::ZERO);
     let first = if last.is_some() { file.published().generation } else { place.generation };

@@ -234,18 +234,10 @@ impl Catalogue {
         changes.into_iter().filter_map(|change| self.told(change)).collect()
     }
 
-    /// Looks at everything once more, also at what it was not known of what it holds. Returns what [`scan`](Self::scan) does,
-    /// and may wait for disks.
-    pub fn look_again(&self) -> Vec<Arc<LogFile>> {
-        let mut changed = self.scan(&Scope::All);
-        changed.extend(self.decide().0);
-        changed
-    }
-
-    /// Looks whether there are copies of what a file held that were not seen yet. Returns what [`scan`](Self::scan) does,
-    /// and may wait for disks.
-    pub fn look_for_copies(&self, file: &LogFile) -> Vec<Arc<LogFile>> {
-        let mut changed = self.scan(&Scope::Paths(HashSet::from([file.log.path.clone()])));
+    /// Looks again at all that lies where these logs do, also at what it is not known of what it holds. Returns what
+    /// [`scan`](Self::scan) does, and may wait for disks.
+    pub fn look_again(&self, logs: HashSet<PathBuf>) -> Vec<Arc<LogFile>> {
+        let mut changed = self.scan(&Scope::Paths(logs));
         changed.extend(self.decide().0);
         changed
     }
