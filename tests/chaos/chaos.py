@@ -206,7 +206,7 @@ class Daemon:
     def holds(self):
         """Descriptors, watches, bytes of memory."""
         base = pathlib.Path(f"/proc/{self.process.pid}")
-        watches = sum(info.read_text().count("inotify wd:") for info in (base / "fdinfo").iterdir())
+        watches = sum(text_of(info).count("inotify wd:") for info in (base / "fdinfo").iterdir())
         memory = int(re.search(r"VmRSS:\s+(\d+)", (base / "status").read_text())[1]) << 10
         return len(list((base / "fd").iterdir())), watches, memory
 
@@ -266,6 +266,14 @@ class Tail:
                 reached[log] = max(reached[log], count + 1)
         wrong["lost"] = sum(len(numbers) for numbers in absent.values())
         return reached, +wrong, announced
+
+
+def text_of(path):
+    """What a file says; nothing when it has gone meanwhile."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def check(line):
