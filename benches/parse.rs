@@ -277,6 +277,7 @@ fn encode_lines(bytes: &[u8]) {
             flags: 0,
             cursor: &cursor.encode(),
             fields: &[],
+            raw: None,
         };
         encode::put_entry(&mut out, &mut crc, Shape::V1 { fields: false }, &file, &entry);
         if out.len() > SEGMENT_BYTES {

@@ -20,6 +20,8 @@ pub struct Start {
     pub tail: Option<TailHash>,
     /// Whether bytes of the log are known to be missing before it.
     pub after_gap: bool,
+    /// Whether the record before it was sent without its terminator.
+    pub after_piece: bool,
 }
 
 /// A file in a subscription.
@@ -98,7 +100,7 @@ impl Member {
             known: published,
             before_piece: None,
             is_lost: false,
-            after_piece: false,
+            after_piece: start.after_piece,
             announce: Vec::new(),
             search: None,
             nearby: None,

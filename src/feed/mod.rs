@@ -459,10 +459,12 @@ impl Job {
         let upto = self.piece.unwrap_or(self.now.head);
         let source = &self.file.log.source;
         let settings = source.settings();
+        // Of a finished file nothing is written again, so what its last record adds to the beginning is known for good.
+        let known = Published { head: if self.now.finished { upto } else { self.now.head }, ..self.now };
         let plan = Plan {
             start: self.at,
             head: upto,
-            beginning: self.file.beginning(reader, &self.now, upto).map_err(io)?,
+            beginning: self.file.beginning(reader, &known, upto).map_err(io)?,
             rules: &settings.rules,
             line_max: settings.line_max,
             mtime: self.now.mtime,

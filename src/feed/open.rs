@@ -5,7 +5,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -24,10 +24,10 @@ use super::{
 use crate::{
     entry::{Nanos, Offset, encode::Shape, stream_cursor::Cursor},
     filter::Filter,
-    limits::{LOST_LOOKS_MAX, PROVISIONAL_AFTER, SCAN_WAIT_MAX, SKEW_MAX},
+    limits::{FINISHED_AFTER, LOST_LOOKS_MAX, PROVISIONAL_AFTER, SCAN_WAIT_MAX, SKEW_MAX},
     telemetry::GapReason,
     watch::{
-        FileId, LogFile, Role, Scope,
+        FileId, LogFile, Role,
         pattern::{NameGlob, PatternError},
     },
 };
@@ -240,8 +240,9 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
     // A rotation that is under way hides files from a look: only what another look does not find is lost.
     for _ in 0..LOST_LOOKS_MAX {
         let resolution = &prepared.resolution;
-        let survivors = resolution.lost.iter().filter_map(|lost| lost.survivor.as_ref());
-        let logs: HashSet<PathBuf> = survivors.chain(&resolution.rewritten).map(|file| file.log.path.clone()).collect();
+        let lost = resolution.lost.iter().map(|lost| &lost.log);
+        let logs = lost.chain(resolution.rewritten.iter().map(|file| &file.log));
+        let logs: HashSet<PathBuf> = logs.map(|log| log.path.clone()).collect();
         if logs.is_empty() {
             break;
         }
@@ -260,11 +261,9 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
     let filter = feed.share(request.filter.clone());
     let scan = tail_scan(feed, &request, &filter, &members);
     let Resolution { lost, rewritten, .. } = &prepared.resolution;
-    let lost = lost.iter().filter_map(|lost| lost.survivor.as_ref()).map(|file| (file, GapReason::ResumeLost));
-    let gaps = lost.chain(rewritten.iter().map(|file| (file, GapReason::Truncated)));
-    let gaps = gaps
-        .map(|(file, reason)| Event::Gap(file.log.clone(), reason, Some(0).filter(|_| reason == GapReason::Truncated)));
-    let gaps = gaps.collect();
+    let lost = lost.iter().map(|lost| Event::Gap(lost.log.clone(), GapReason::ResumeLost, None));
+    let rewritten = rewritten.iter().map(|file| Event::Gap(file.log.clone(), GapReason::Truncated, Some(0)));
+    let gaps = lost.chain(rewritten).collect();
     Ok((Subscription::new(feed.clone(), ticket, &request, filter, members, scan, gaps), extent))
 }
 
@@ -327,7 +326,7 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
             };
             // Who starts inside a file has to know what lies before the place, to notice when that changes.
             if !resolution.starts.contains_key(&file.id) {
-                starts.insert(file.id, Start { at, tail: resume::known_tail(file, at), after_gap: false });
+                starts.insert(file.id, Start { at, tail: resume::known_tail(file, at), ..Start::default() });
             }
         }
         if let Some(end) = &request.end {
@@ -393,12 +392,22 @@ fn ended_before(file: &LogFile, since: Nanos) -> bool {
 pub(super) fn look(file: &Arc<LogFile>) {
     let looked = file.check_blocking().and_then(|_| {
         let (content, published) = (file.open()?, file.published());
+        // Nobody waits for the past, so nobody else finds out that its last line will get no end.
+        if file.is_archive() && !file.is_compressed() && is_quiet(published.mtime) {
+            file.set_finished(true);
+        }
         file.beginning(&*content, &published, published.head)
     });
     let trouble = looked.err().map(|error| error.to_string());
     if let (true, Some(why)) = (file.set_trouble(trouble.clone()), trouble) {
         tracing::warn!(source = file.log.source.name, path = %file.path().display(), why, "cannot be read; tried again");
     }
+}
+
+/// Whether a file that changed last at this time has been quiet for so long that nobody writes to it.
+fn is_quiet(changed: Nanos) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_nanos(changed.0.max(0) as u64)) >= FINISHED_AFTER
 }
 
 /// Where the times asked for are in a file; what cannot be read is not left out for that.
@@ -432,7 +441,10 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
         let prepared_start = prepared.starts.get(&file.id).copied();
         let start = match resumed {
             Some(start) => *start,
-            None if past || file.role() == Role::Gone => at_head,
+            // With what lies before the place, where that is known, so that a cursor can name it.
+            None if past || file.role() == Role::Gone => {
+                prepared_start.filter(|start| start.at == published.head).unwrap_or(at_head)
+            }
             None if since => prepared_start.unwrap_or_default(),
             None if request.follow && request.tail.is_none() => prepared_start.unwrap_or(at_head),
             None => Start::default(),

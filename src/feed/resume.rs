@@ -14,7 +14,7 @@ use crate::{
     },
     file::ReadAt,
     limits::{COPY_BYTES_MIN, CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES},
-    watch::{FileId, LogFile, Role, copies},
+    watch::{FileId, Log, LogFile, Role, copies},
 };
 
 /// Files that changed up to this long before a whole-stream cursor was made may have done so after it.
@@ -32,19 +32,19 @@ pub struct Resolution {
     /// Logs of files that had not been read at all, and are not there any more under the identity that they had: one for
     /// each.
     unread: Vec<Lineage>,
-    /// Cursors whose bytes are gone: index in the request, and the file that goes on instead, if there is one.
+    /// Cursors whose bytes are gone.
     pub lost: Vec<Lost>,
     /// Why it cannot be told now where a cursor leads, if so.
     pub unreadable: Option<String>,
 }
 
 /// A cursor whose bytes are gone.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Lost {
     /// Index of the cursor in the request.
     pub index: usize,
-    /// A file of the same log that survives.
-    pub survivor: Option<Arc<LogFile>>,
+    /// The log that they were of.
+    pub log: Arc<Log>,
 }
 
 /// A cursor of a log that nobody here knows: its index in the request.
@@ -72,10 +72,12 @@ pub fn resolve(cursors: &[Cursor], selection: u32, files: &[Arc<LogFile>]) -> Re
         Cursor::Stream(stream) if !stream.is_delta && stream.selection == selection => Some(stream.made),
         Cursor::Stream(_) | Cursor::Entry(_) => None,
     });
-    resolution.take_kin(files);
+    resolution.take_survivors(whole, files);
+    resolution.take_kin(whole, files);
     if let Some(made) = whole {
         resolution.take_unlisted(made, &claims, files);
     }
+    resolution.leave_out_twins(files);
     Ok(resolution)
 }
 
@@ -100,36 +102,53 @@ impl Resolution {
         let found = find(claim, files, &trouble);
         // Bytes that cannot be read at this moment are not gone.
         match (&found, trouble.take()) {
-            (Found::Rewritten(_) | Found::Gone, Some(why)) => self.unreadable = Some(why),
-            (Found::At(_) | Found::Rewritten(_) | Found::Unread | Found::Gone | Found::Foreign, _) => {}
+            (Found::Rewritten(_) | Found::Gone(_), Some(why)) => self.unreadable = Some(why),
+            (Found::At(_) | Found::Rewritten(_) | Found::Unread | Found::Gone(_) | Found::Foreign, _) => {}
         }
         match found {
             Found::At(file) => {
                 self.past.extend(twins(&file, claim).map(|twin| twin.id));
                 let tail = known_tail(&file, claim.offset);
-                self.starts.insert(file.id, Start { at: claim.offset, tail, after_gap: false });
+                self.starts.insert(
+                    file.id,
+                    Start { at: claim.offset, tail, after_gap: false, after_piece: claim.after_piece },
+                );
             }
             Found::Rewritten(file) => {
                 self.starts.insert(file.id, anew);
                 self.rewritten.push(file);
             }
             Found::Unread => self.unread.push(claim.lineage),
-            Found::Gone => {
-                let of_log = files.iter().filter(|file| file.log.lineage == claim.lineage);
-                let live = of_log.clone().find(|file| file.role() == Role::Live);
-                let survivor = live.or_else(|| of_log.clone().next_back());
-                if let Some(file) = survivor {
-                    self.starts.entry(file.id).or_insert(anew);
-                }
-                self.lost.push(Lost { index, survivor: survivor.cloned() });
-            }
+            Found::Gone(log) => self.lost.push(Lost { index, log }),
             Found::Foreign => return Err(Foreign(index)),
         }
         Ok(())
     }
 
+    /// Where the file of a cursor is gone, what survives of its log comes behind the gap, from its beginning: what changed
+    /// since the cursor was made, or, where it does not tell when that was, the live file. What else there is of the log
+    /// may as well be older than the cursor.
+    fn take_survivors(&mut self, made: Option<Nanos>, files: &[Arc<LogFile>]) {
+        for lost in &self.lost {
+            let mut of_log: Vec<_> = files.iter().filter(|file| Arc::ptr_eq(&file.log, &lost.log)).collect();
+            of_log.sort_by_key(|file| file.ordinal());
+            if !of_log.iter().any(|file| self.starts.contains_key(&file.id)) {
+                let survives = |file: &&&Arc<LogFile>| match made {
+                    Some(made) => file.published().mtime.0 >= made.0.saturating_sub(CLOCK_SLACK_NANOS),
+                    None => file.role() == Role::Live,
+                };
+                let survivors = of_log.iter().filter(survives).map(|file| (file.id, Start::default()));
+                self.starts.extend(survivors);
+            }
+            let first = of_log.iter().find(|file| self.starts.contains_key(&file.id));
+            if let Some(start) = first.and_then(|file| self.starts.get_mut(&file.id)) {
+                start.after_gap = true;
+            }
+        }
+    }
+
     /// A cursor speaks for its log: what came before its file is past, what came after it begins at its beginning.
-    fn take_kin(&mut self, files: &[Arc<LogFile>]) {
+    fn take_kin(&mut self, made: Option<Nanos>, files: &[Arc<LogFile>]) {
         let named: Vec<_> = files.iter().filter(|file| self.starts.contains_key(&file.id)).cloned().collect();
         let mut files: Vec<_> = files.iter().collect();
         files.sort_by_key(|file| std::cmp::Reverse(file.ordinal()));
@@ -147,6 +166,8 @@ impl Resolution {
                 None => {}
                 Some(latest) if file.ordinal() < latest && !self.is_unread(file) => self.past.push(file.id),
                 Some(_) if is_read_elsewhere(file) => self.past.push(file.id),
+                // The file that came next is gone; what had not changed since then was known, and had been read.
+                Some(_) if self.misses_one_of(&file.log) && is_older(file, made) => self.past.push(file.id),
                 Some(_) => {
                     self.starts.insert(file.id, Start::default());
                 }
@@ -154,14 +175,34 @@ impl Resolution {
         }
     }
 
-    /// Whether it is the latest of its log that a cursor has named at its beginning under another identity.
+    /// Whether a file of the log that a cursor names was not found.
+    fn misses_one_of(&self, log: &Arc<Log>) -> bool {
+        self.unread.contains(&log.lineage) || self.lost.iter().any(|lost| Arc::ptr_eq(&lost.log, log))
+    }
+
+    /// Whether it is the latest of its log that a cursor has named at its beginning under another identity: nothing but
+    /// compressing gives a file another one.
     fn is_unread(&mut self, file: &LogFile) -> bool {
         let unread = self.unread.iter().position(|lineage| *lineage == file.log.lineage);
+        let unread = unread.filter(|_| file.is_compressed());
         unread.map(|index| self.unread.remove(index)).is_some()
     }
 
     fn starts_or_ends_at(&self, file: &LogFile) -> bool {
         self.starts.contains_key(&file.id) || self.past.contains(&file.id)
+    }
+
+    /// A deleted file that is still open and the compressed one that was made of it are the same: one of them is read.
+    fn leave_out_twins(&mut self, files: &[Arc<LogFile>]) {
+        let held = files.iter().filter(|file| file.role() == Role::Gone && self.starts.contains_key(&file.id));
+        let changed: Vec<_> = held.map(|file| (file.log.lineage, file.published().mtime)).collect();
+        for file in files.iter().filter(|file| file.is_compressed()) {
+            let begins = self.starts.get(&file.id).is_some_and(|start| start.at == Offset::ZERO);
+            if begins && changed.contains(&(file.log.lineage, file.published().mtime)) {
+                self.starts.remove(&file.id);
+                self.past.push(file.id);
+            }
+        }
     }
 
     /// Files that a whole-stream cursor does not list: those born after it are new, unless they are copies of what it lists,
@@ -186,6 +227,12 @@ impl Resolution {
     }
 }
 
+/// Whether a file that is what it was when a cursor was made has not changed since.
+fn is_older(file: &LogFile, made: Option<Nanos>) -> bool {
+    let since = made.map(|made| made.0.saturating_sub(CLOCK_SLACK_NANOS));
+    !file.is_compressed() && since.is_some_and(|since| file.published().mtime.0 < since)
+}
+
 /// How a claim was found to hold.
 enum Found {
     /// This file has the bytes.
@@ -195,7 +242,7 @@ enum Found {
     /// Nothing of it had been read, and no file has its identity.
     Unread,
     /// The log is known, but none of its files has the bytes.
-    Gone,
+    Gone(Arc<Log>),
     /// The log is not known.
     Foreign,
 }
@@ -225,12 +272,13 @@ fn find(claim: &Claim, files: &[Arc<LogFile>], trouble: &RefCell<Option<String>>
         by_content.filter(|file| holds(file, Check::Both)).max_by_key(longest)
     };
     let of_content = if claim.offset.0 > 0 { holding(true).or_else(|| holding(false)) } else { None };
-    match (of_content, same) {
-        (Some(file), _) => Found::At(Arc::clone(file)),
-        (_, Some(file)) => Found::Rewritten(file.clone()),
-        _ if !files.iter().any(|file| file.log.lineage == claim.lineage) => Found::Foreign,
+    let of_log = files.iter().find(|file| file.log.lineage == claim.lineage);
+    match (of_content, same, of_log) {
+        (Some(file), ..) => Found::At(Arc::clone(file)),
+        (_, Some(file), _) => Found::Rewritten(file.clone()),
+        (.., None) => Found::Foreign,
         _ if claim.offset == Offset::ZERO => Found::Unread,
-        _ => Found::Gone,
+        (.., Some(file)) => Found::Gone(file.log.clone()),
     }
 }
 

@@ -361,7 +361,15 @@ impl Subscription {
             }
         }
         self.events.extend(removed.into_iter().map(|log| Event::FileChange(log, FileChange::Removed)));
+        // Whoever waits for one that goes waits for what that one waited for.
+        let holds: HashMap<_, _> =
+            self.members.iter().filter(|member| is_over(member)).map(|member| (member.file.id, member.hold)).collect();
         self.members.retain(|member| !is_over(member));
+        for member in &mut self.members {
+            while let Some(hold) = member.hold.and_then(|(file, _)| holds.get(&file)) {
+                member.hold = *hold;
+            }
+        }
         for file in files {
             if self.index.contains_key(&file.id) {
                 continue;

@@ -157,7 +157,7 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFi
             Some(copy) => {
                 let end = copy.published().size;
                 if end > place.at {
-                    let start = Start { at: place.at, tail: resume::known_tail(&copy, place.at), after_gap: false };
+                    let start = Start { at: place.at, tail: resume::known_tail(&copy, place.at), ..Start::default() };
                     stretches.push(Stretch::Copy(copy.clone(), start));
                 }
                 if end < written {
@@ -166,6 +166,7 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFi
                 last = Some(copy);
                 break;
             }
+            None if file.is_forgotten(generation) => stretches.push(Stretch::Missing(None)),
             None if written > place.read_to => stretches.push(Stretch::Missing(Some(written.since(place.read_to)))),
             None => {}
         }

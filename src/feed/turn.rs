@@ -39,7 +39,10 @@ impl Subscription {
     pub(super) fn begin_turn(&mut self, index: usize, context: &mut Context<'_>) -> Option<Step> {
         let published = self.members[index].file.published();
         if published.generation != self.members[index].generation {
-            return Some(self.poll_succession(index, context));
+            let step = self.poll_succession(index, context);
+            // Whoever waits for it may have nothing to wait for any more.
+            self.members.iter_mut().filter(|member| member.hold.is_some()).for_each(|member| member.ready = true);
+            return Some(step);
         }
         if self.members[index].file.is_lost() {
             return Some(self.lose(index));
@@ -168,6 +171,7 @@ impl Subscription {
             return if stuck { Step::Drained } else { Step::Moved };
         }
         member.move_to(segment.end, Some(segment.end_tail));
+        member.after_piece = false;
         if segment.entries > 0 {
             member.after_gap = false;
         }
@@ -177,12 +181,15 @@ impl Subscription {
         if segment.entries == 0 { Step::Moved } else { Step::Entries(id, segment) }
     }
 
-    /// Lets go of the files that wait for one to be read up to a place.
+    /// Lets go of the files that wait for one to be read up to a place, and of those that wait for them.
     pub(super) fn release_held(&mut self, index: usize, at: Offset) {
-        let id = self.members[index].file.id;
-        for other in &mut self.members {
-            if other.hold.is_some_and(|(file, until)| file == id && until <= at) {
-                (other.hold, other.ready) = (None, true);
+        let mut reached = vec![(self.members[index].file.id, at)];
+        while let Some((id, at)) = reached.pop() {
+            for other in &mut self.members {
+                if other.hold.is_some_and(|(file, until)| file == id && until <= at) {
+                    (other.hold, other.ready) = (None, true);
+                    reached.push((other.file.id, other.read_to()));
+                }
             }
         }
     }
@@ -230,16 +237,19 @@ impl Subscription {
             return true;
         }
         let Some((file, until)) = self.members[index].hold else { return false };
-        let before = self.members.iter().find(|member| member.file.id == file);
-        // One that this subscription does not read holds nothing back.
-        let held = before.is_some_and(|before| {
-            // Not what was known when it was last looked at: that may have been before its last lines were written.
-            let published = before.file.published();
-            let holds = if published.finished { published.size } else { published.head };
-            // What it held before goes on elsewhere, which is still to be found out.
-            let is_searched = published.generation != before.generation;
-            !before.is_lost && (is_searched || before.read_to() < until && holds >= until)
-        });
+        let Some(before) = self.members.iter().position(|member| member.file.id == file) else {
+            self.members[index].hold = None;
+            return false;
+        };
+        // One that waits itself holds back what comes after it, even if nothing is in it.
+        let waits = self.is_held(before);
+        let before = &self.members[before];
+        // Not what was known when it was last looked at: that may have been before its last lines were written.
+        let published = before.file.published();
+        let written = if published.finished { published.size } else { published.head };
+        // Where its content began anew, what became of it is still to be found; what it holds now has its own end.
+        let is_behind = published.generation != before.generation || before.read_to() < until && written >= until;
+        let held = !before.is_lost && (waits || is_behind);
         if !held {
             self.members[index].hold = None;
         }

@@ -314,7 +314,6 @@ impl Catalogue {
 
     fn look_at_all(&self) -> Vec<Seen> {
         let (mut all, mut taken): (_, Vec<(Arc<Source>, PathBuf)>) = (Expansion::default(), Vec::new());
-        let mut dirs_with_logs = BTreeSet::new();
         for source in self.sources.load().iter() {
             let settings = source.settings();
             let mut found = Expansion { dirs: std::mem::take(&mut all.dirs), ..Expansion::default() };
@@ -328,11 +327,9 @@ impl Catalogue {
                     taken.push((source.clone(), path));
                 }
             }
-            for dir in taken.iter().filter(|(owner, _)| settings.archives && Arc::ptr_eq(owner, source)) {
-                dirs_with_logs.extend(dir.1.parent().map(Path::to_path_buf));
-            }
         }
-        let siblings = dirs_with_logs.iter().flat_map(|dir| names_in(dir));
+        // Also where there is no log right now: between the two steps of a rotation there is only its past.
+        let siblings = all.dirs.iter().flat_map(|dir| names_in(dir));
         let rotated = siblings.filter(|path| !all.paths.contains(path)).filter(|path| self.owner(path).is_some());
         let rotated: Vec<PathBuf> = rotated.collect();
         all.paths.extend(rotated.iter().cloned());

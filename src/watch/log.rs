@@ -84,14 +84,15 @@ impl Settings {
         if !self.archives {
             return claimed.then(|| path.to_path_buf());
         }
-        let live = path.file_name().and_then(|name| {
-            let lives = lineage::possible_lives(name).into_iter().map(|live| path.with_file_name(live));
-            lives.into_iter().find(|live| self.claims(live) && is_log(live))
-        });
-        match live {
-            Some(live) => Some(live),
-            None => claimed.then(|| path.to_path_buf()),
+        let lives = path.file_name().map(lineage::possible_lives).unwrap_or_default();
+        let claims_live = |live: &PathBuf| self.claims(live);
+        let mut lives = lives.into_iter().map(|live| path.with_file_name(live)).filter(claims_live);
+        if claimed {
+            // By its name alone it may as well be a log of its own.
+            return Some(lives.find(|live| is_log(live)).unwrap_or_else(|| path.to_path_buf()));
         }
+        let lives: Vec<_> = lives.collect();
+        lives.iter().find(|live| is_log(live)).or(lives.first()).cloned()
     }
 
     /// Whether the live path is kept out.

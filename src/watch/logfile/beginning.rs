@@ -34,6 +34,8 @@ pub struct Beginnings {
     generation: u32,
     beginning: Arc<[u8]>,
     past: VecDeque<Content>,
+    /// The latest generation of which nothing is known any more.
+    forgotten: Option<u32>,
 }
 
 impl LogFile {
@@ -123,19 +125,30 @@ impl LogFile {
 
     /// What is known of the content that it had at `generation`.
     pub fn content(&self, generation: u32) -> Option<Content> {
-        self.contents().into_iter().find(|content| content.generation == generation)
+        let past = lock(&self.beginnings).past.iter().find(|content| content.generation == generation).cloned();
+        past.or_else(|| self.contents().into_iter().find(|content| content.generation == generation))
+    }
+
+    /// Whether the content that it had at `generation` was forgotten, so that not even its length is known.
+    pub fn is_forgotten(&self, generation: u32) -> bool {
+        lock(&self.beginnings).forgotten.is_some_and(|forgotten| generation <= forgotten)
     }
 
     /// Remembers what is known of the content of `generation`, which another took the place of.
     pub(super) fn remember(&self, generation: u32, head: KnownHead, size: Offset) {
         let mut known = lock(&self.beginnings);
-        if known.generation != generation || known.beginning.is_empty() {
+        if known.generation > generation {
             return;
         }
-        let beginning = std::mem::take(&mut known.beginning);
+        let of_it = known.generation == generation;
+        let beginning = if of_it { std::mem::take(&mut known.beginning) } else { Arc::default() };
         known.generation = generation + 1;
+        if beginning.is_empty() && size == Offset::ZERO {
+            return;
+        }
         known.past.push_back(Content { generation, beginning, head, size });
-        let surplus = known.past.len().saturating_sub(PAST_BEGINNINGS_MAX);
-        known.past.drain(..surplus);
+        if known.past.len() > PAST_BEGINNINGS_MAX {
+            known.forgotten = known.past.pop_front().map(|content| content.generation);
+        }
     }
 }

@@ -405,7 +405,8 @@ impl LogFile {
         let published = &mut state.published;
         published.generation += u32::from(truncated);
         (published.head, published.size, published.mtime) = (settled, size, mtime);
-        published.finished &= !grown && !truncated;
+        // Part of a line is a sign of life, too: the rest of it may follow.
+        published.finished &= size == before.size;
         if state.line_head != head {
             state.line_seen = Some(seen);
         }
