@@ -107,7 +107,7 @@ fn measure(runtime: &tokio::runtime::Runtime, report: &mut Report, data: &str, l
     let mut client = runtime.block_on(daemon.client());
     let archives = !rival.packed.is_empty();
     // The archives are asked for by their time; then every part is searched.
-    let since = archives.then(|| prost_types::Timestamp { seconds: 1, nanos: 0 });
+    let since = archives.then_some(prost_types::Timestamp { seconds: 1, nanos: 0 });
     let all = || v1::LogRequest { since, ..v1::LogRequest::default() };
     let mut ask = |request: &v1::LogRequest, first: bool| {
         best(|| Some(runtime.block_on(read(&mut client, request.clone(), first)))).expect("it answers")

@@ -165,6 +165,8 @@ fn there_is_a_manual_page_for_every_command_and_for_the_configuration() {
     let page = |name: &str| fs::read_to_string(pages.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     let (_, help, _) = run(&mut logtap(&["--help"]));
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // What is said of a command may go on in a second line, which is indented further.
+    let commands = commands.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
     for command in commands.filter_map(|line| line.split_whitespace().next()).filter(|command| *command != "help") {
         assert!(page(&format!("logtap-{command}.1")).contains(&format!("logtap\\-{command}")), "{command}");
     }

@@ -65,7 +65,7 @@ impl Encoding {
     fn line_end_at(self, bytes: &[u8], index: usize) -> Option<usize> {
         match self {
             Self::Bytes => Some(index + 1),
-            Self::Utf16Le => (index % 2 == 0 && bytes.get(index + 1) == Some(&0)).then_some(index + 2),
+            Self::Utf16Le => (index.is_multiple_of(2) && bytes.get(index + 1) == Some(&0)).then_some(index + 2),
             Self::Utf16Be => (index % 2 == 1 && bytes[index - 1] == 0).then_some(index + 1),
         }
     }

@@ -54,6 +54,9 @@ impl Seen {
     }
 }
 
+/// What files are ordered by: the log, whether it is the live file, the last change, the name's rank, the path.
+type Age = (PathBuf, bool, Option<Nanos>, Option<Rank>, PathBuf);
+
 /// Brings what was seen into an order in which the past of a log comes before what follows it.
 ///
 /// Among names of one manner the name tells, since a program that never opens its log anew may write to a file long after
@@ -64,7 +67,7 @@ fn sort_by_age(seen: &mut Vec<Seen>) {
     // The youngest of each log and manner first.
     seen_with_rank
         .sort_by(|(a_rank, a), (b_rank, b)| (&b.log, manner(b_rank), b_rank).cmp(&(&a.log, manner(a_rank), a_rank)));
-    let mut aged: Vec<((PathBuf, bool, Option<Nanos>, Option<Rank>, PathBuf), Seen)> = Vec::new();
+    let mut aged: Vec<(Age, Seen)> = Vec::new();
     for (rank, seen) in seen_with_rank {
         let mut changed = seen.changed();
         if let Some(((log, _, younger, other, _), _)) = aged.last()

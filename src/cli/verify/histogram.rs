@@ -62,7 +62,7 @@ const fn upper_end(class: u64) -> u64 {
     }
     let power = class / STEPS - 1;
     let step = class - power * STEPS;
-    ((step as u128 + 1 << power) - 1) as u64
+    (((step as u128 + 1) << power) - 1) as u64
 }
 
 #[cfg(test)]

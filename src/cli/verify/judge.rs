@@ -107,7 +107,7 @@ impl Judge {
     pub fn counts(&self, written: &[u64], deleted: &[Vec<Range<u64>>]) -> Counts {
         let mut counts = self.counts;
         for (number, (log, written)) in self.logs.iter().zip(written).enumerate() {
-            let rest = (log.next < *written).then(|| Hole { numbers: log.next..*written, announced: log.gap });
+            let rest = (log.next < *written).then_some(Hole { numbers: log.next..*written, announced: log.gap });
             for Hole { numbers, announced } in log.holes.iter().chain(&rest) {
                 let lines = numbers.end - numbers.start;
                 if *announced {

@@ -1,0 +1,80 @@
+//! What is noted of a file besides how far it is written: errors, formats, and who reads it.
+
+use std::sync::{Arc, Weak};
+
+use super::LogFile;
+use crate::{entry::Offset, sync::lock, watch::Reading};
+
+/// What formats were recognised in the records that were looked at for it.
+#[derive(Debug, Default)]
+pub(super) struct FormatSeen {
+    records: u64,
+    recognised: u64,
+    name: Option<&'static str>,
+}
+
+impl LogFile {
+    /// The last error on it, if that still holds.
+    pub fn trouble(&self) -> Option<String> {
+        let state = lock(&self.state);
+        state.read_trouble.clone().or_else(|| state.look_trouble.clone())
+    }
+
+    /// Remembers an error in opening it or in looking how far it is written, or that there is none any more. Returns
+    /// whether that is news.
+    pub fn set_trouble(&self, trouble: Option<String>) -> bool {
+        replaced(&mut lock(&self.state).look_trouble, trouble)
+    }
+
+    /// Remembers an error in reading it, or that there is none any more. Returns whether that is news.
+    pub fn set_read_trouble(&self, trouble: Option<String>) -> bool {
+        replaced(&mut lock(&self.state).read_trouble, trouble)
+    }
+
+    /// Whether it could not be read when it was tried last.
+    pub fn is_unreadable(&self) -> bool {
+        lock(&self.state).read_trouble.is_some()
+    }
+
+    /// Notes of how many records the format was recognised, and which it was.
+    pub fn note_format(&self, records: u64, recognised: u64, format: Option<&'static str>) {
+        let mut seen = lock(&self.format);
+        seen.records += records;
+        seen.recognised += recognised;
+        seen.name = format.or(seen.name);
+    }
+
+    /// The format that was recognised last, and in how many of a million records looked at one was.
+    pub fn format(&self) -> (Option<&'static str>, u32) {
+        let seen = lock(&self.format);
+        let parts = seen.recognised * 1_000_000 / seen.records.max(1);
+        (seen.name, parts as u32)
+    }
+
+    /// Adds a subscription that has it among its files, for as long as that lives.
+    pub(in crate::watch) fn add_reading(&self, reading: &Arc<Reading>) {
+        let mut readings = lock(&self.readings);
+        if readings.len() == readings.capacity() {
+            readings.retain(|known| known.strong_count() > 0);
+        }
+        readings.push(Arc::downgrade(reading));
+    }
+
+    /// Whether a subscription has it among its files.
+    pub fn has_readers(&self) -> bool {
+        lock(&self.readings).iter().any(|reading| reading.strong_count() > 0)
+    }
+
+    /// Whether a subscription has still to read bytes before `until` of the content of `generation`.
+    pub fn is_anybody_behind(&self, generation: u32, until: Offset) -> bool {
+        let readings: Vec<_> = lock(&self.readings).iter().filter_map(Weak::upgrade).collect();
+        readings.iter().any(|reading| reading.is_behind(generation, until))
+    }
+}
+
+/// Puts `value` in the place of another; whether it is another one.
+fn replaced(place: &mut Option<String>, value: Option<String>) -> bool {
+    let news = *place != value;
+    *place = value;
+    news
+}
