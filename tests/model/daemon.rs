@@ -23,7 +23,7 @@ use logtap::{
     limits::LINE_BYTES_DEFAULT,
     proto::v1::LogEntry,
     telemetry::Telemetry,
-    watch::{Catalogue, LogFile, Pattern, Role, Settings, Source, catalogue::Scope, events::Hints, logfile::Checked},
+    watch::{Catalogue, Pattern, Role, Settings, Source, catalogue::Scope, events::Hints, logfile::Checked},
 };
 use prost::Message as _;
 
@@ -103,10 +103,9 @@ impl Daemon {
         self.catalogue.close_unused();
     }
 
-    /// Whether it has a file open that no name leads to any more.
+    /// Whether it can read a file, although no name of its log may lead to it any more.
     pub fn holds(&self, key: FileKey) -> bool {
-        let is_held = |file: &Arc<LogFile>| file.identity.key == key && file.role() == Role::Gone;
-        self.catalogue.files().iter().any(|file| is_held(file) && file.opened().is_some())
+        self.catalogue.files().iter().any(|file| file.identity.key == key && file.open().is_ok())
     }
 
     pub async fn open(&self, request: Request) -> Result<Stream, OpenError> {

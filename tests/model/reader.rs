@@ -275,6 +275,16 @@ fn resumed(daemon: &Daemon, world: &World, log: usize, claims: &[Claim], content
     let bytes_lost = lost.iter().any(|claim| is_behind(claim) && !claim.doubtful);
     let tolerant = !lost.is_empty();
     places.extend(passed(daemon, world, log, &places));
+    // What came and went since may still be held by whoever else reads, or be found where its link led.
+    let came_and_went = world.contents.iter().enumerate().filter(|(number, content)| {
+        let is_later = content.log == log && latest.is_none_or(|latest| *number > latest);
+        is_later && content.displaced_in == world.epoch && content.displaced && content.overwritten_by.is_none()
+    });
+    for (content, _) in came_and_went {
+        if !places.iter().any(|place| place.generation == content) {
+            places.push(Place::doubtful(content, 0));
+        }
+    }
     places.sort_by_key(|place| place.generation);
     if !lost.is_empty() {
         let first = places.iter().find(|place| !place.doubtful).map(|place| place.generation);
@@ -284,7 +294,15 @@ fn resumed(daemon: &Daemon, world: &World, log: usize, claims: &[Claim], content
             *place = Place { doubtful: place.doubtful, ..Place::new(place.generation, place.at, owed) };
         }
     }
-    Track { places, tolerant }
+    // Nobody has to go on holding what no name leads to while nobody reads it; where it was let go of, that may be said.
+    let surviving = world.surviving(log);
+    let is_uncertain = places.iter().any(|place| !surviving.contains(&place.generation));
+    for place in places.iter_mut().filter(|_| is_uncertain) {
+        let owed = if place.owed == Owed::Some { Owed::Some } else { Owed::Maybe };
+        let doubtful = place.doubtful || !surviving.contains(&place.generation);
+        *place = Place { doubtful, ..Place::new(place.generation, place.at, owed) };
+    }
+    Track { places, tolerant: tolerant || is_uncertain }
 }
 
 /// The content that lies now in the file of one that was overwritten.
