@@ -169,7 +169,8 @@ impl Reader {
         for (log, claims) in claims.iter_mut().enumerate() {
             let mut of_log = later.iter().filter(|dealt| dealt.log == log);
             // Alone, the last one speaks for its log; over another cursor, each speaks for its file.
-            let spoken = if mark.is_some() { of_log.collect::<Vec<_>>() } else { of_log.next_back().into_iter().collect() };
+            let spoken =
+                if mark.is_some() { of_log.collect::<Vec<_>>() } else { of_log.next_back().into_iter().collect() };
             for dealt in spoken {
                 claims.retain(|claim| claim.content != dealt.generation);
                 claims.push(Claim { content: dealt.generation, at: dealt.at, doubtful: false });
