@@ -177,6 +177,11 @@ pub const BATCH_BYTES_DEFAULT: usize = 64 * KIB;
 /// Most bytes of entries that a request may ask for in one batch.
 pub const BATCH_BYTES_MAX: usize = MIB;
 
+/// Messages of batches with fewer bytes are never compressed: that would save next to nothing.
+pub const COMPRESSED_BYTES_MIN: usize = KIB;
+/// Nor are longer ones, which take milliseconds: batches as long as can be asked for, with all that goes with them.
+pub const COMPRESSED_BYTES_MAX: usize = 2 * MIB;
+
 // ---- Plain HTTP ----
 
 /// Entries on a page of JSON, unless the request says otherwise.
@@ -213,6 +218,8 @@ pub const CONFIG_LOOK_EVERY: Duration = Duration::from_secs(1);
 pub const CONNECTIONS_MAX: usize = 1024;
 /// Open connections of one address; a proxy may be behind it. Addresses of this machine are not counted.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+/// Connections beyond these limits that are answered at the same time, with a refusal; others are closed without a word.
+pub const REFUSALS_MAX: usize = 32;
 /// Concurrent HTTP/2 streams on one connection.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 128;
 /// Time for the TLS handshake, for the HTTP/2 preface and for HTTP/1 headers, each.
@@ -257,7 +264,7 @@ pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Longest pause of the accept loop.
 pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long a newcomer waits for the place of a connection that was closed for it.
-pub const ROOM_WAIT_MAX: Duration = Duration::from_millis(250);
+pub const ROOM_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Lines of one kind that strangers can provoke are written to the log at most this often.
 pub const LOG_LINE_EVERY: Duration = Duration::from_secs(10);
 /// Idle time after which the kernel probes a connection.
@@ -425,12 +432,13 @@ const _: () =
 const _: () = assert!(STALL_CONFIGURED_MIN.as_secs() <= STALL_MAX_DEFAULT.as_secs());
 const _: () = assert!(STALL_MAX_DEFAULT.as_secs() <= STALL_CONFIGURED_MAX.as_secs());
 const _: () = assert!(BATCH_BYTES_DEFAULT <= BATCH_BYTES_MAX);
+const _: () = assert!(COMPRESSED_BYTES_MIN < BATCH_BYTES_DEFAULT && BATCH_BYTES_MAX < COMPRESSED_BYTES_MAX);
 const _: () = assert!(PAGE_ENTRIES_DEFAULT <= PAGE_ENTRIES_MAX);
 const _: () = assert!(CURSOR_TEXT_BYTES_MAX < HEADER_BYTES_MAX as usize);
 const _: () = assert!(STREAM_CURSOR_BYTES_CHEAP <= TRAILER_CURSOR_BYTES_MAX);
 const _: () = assert!(WAKE_INTERVAL.as_nanos() <= OPEN_SEGMENT_AGE_MAX.as_nanos());
 const _: () = assert!(SCANS_MAX < BLOCKING_THREADS_MAX);
-const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX);
+const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX && REFUSALS_MAX < CONNECTIONS_PER_ADDRESS_MAX);
 const _: () = assert!(SCAN_WORK_MAX.as_millis() * 10 < SCAN_STUCK_AFTER.as_millis());
 const _: () = assert!(DRAIN_MAX.as_secs() < 10);
 // A connection that the kernel is still probing is not called dead by the sweep.

@@ -56,6 +56,9 @@ pub struct Shared {
 /// Names under which health is asked for: the daemon as a whole, and each service.
 const HEALTH_NAMES: [&str; 3] = ["", "LogService", "logtap.v1.LogService"];
 
+/// What is answered even to those for whom there is no place: it is short, and tells why.
+const PATHS_WITHOUT_PLACE: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/grpc.health.v1.Health/Check"];
+
 impl Shared {
     /// What requests share, and the health service that answers with what it is told.
     pub fn new(
@@ -131,6 +134,7 @@ pub fn router(
         .merge(viewer::routes())
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(shared.clone(), guard_reflection))
+        .layer(middleware::from_fn(refuse_without_place))
         .layer(middleware::from_fn(refuse_grpc_over_http1))
         .layer(middleware::from_fn_with_state(shared.clone(), http::guard::guard))
         .with_state(shared))
@@ -142,6 +146,22 @@ async fn refuse_grpc_over_http1(request: Request, next: Next) -> Response {
         return (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is served over HTTP/2 only\n").into_response();
     }
     next.run(request).await
+}
+
+/// Requests of connections for which there is no place are refused, but for those that ask how we are.
+async fn refuse_without_place(
+    Extension(connection): Extension<Arc<ConnectionInfo>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match connection.no_place {
+        Some(why) if !PATHS_WITHOUT_PLACE.contains(&request.uri().path()) => {
+            let status = grpc::status::of_no_place(why);
+            let call = http::grpc_web::refuse(request.headers(), &status);
+            call.unwrap_or_else(|| Refused::from(status).into_response())
+        }
+        Some(_) | None => next.run(request).await,
+    }
 }
 
 /// What the services are called is for those to know who may call them.

@@ -197,8 +197,7 @@ async fn a_hundred_readers_that_stop_with_all_windows_open() {
     }
     let transport = "logtap_streams{transport=\"grpc\"}";
     support::eventually("all of them to be served", || target.metric(transport) == READERS).await;
-    // As long as the server may go on filling whatever it fills.
-    tokio::time::sleep(PUSH_MAX).await;
+    target.settled().await;
     let unsent = target.unsent();
     assert!(unsent < READERS * target::UNSENT_MAX, "the kernel holds {} KiB", unsent >> 10);
     target.held(witness).await;
@@ -220,7 +219,8 @@ async fn streams_that_stop_on_four_connections() {
         wire.flush().await.expect("128 are allowed");
         stopped.push(wire);
     }
-    tokio::time::sleep(PUSH_MAX).await;
+    support::eventually("all of them to be served", || target.streams() == 4 * 128).await;
+    target.settled().await;
     target.held(witness).await;
     drop(stopped);
     target.all_freed().await;

@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logtap::{limits::CACHE_BYTES_DEFAULT, proto::v1};
+use logtap::{
+    limits::{CACHE_BYTES_DEFAULT, SCANS_MAX},
+    proto::v1,
+};
+use tonic::Code;
+use tonic_types::StatusExt as _;
 
 use crate::support::{
     Logs,
@@ -67,4 +72,33 @@ async fn a_reader_that_stops_is_handed_little_more_than_its_window() {
     assert!(sent < 256 * KIB, "{sent} bytes of messages were handed on");
     assert!(stream.lag() > content.len() as u64 - 256 * KIB);
     assert_eq!(live.take(1000).await.len(), 1000, "it goes on when it is read again");
+}
+
+/// A runtime with one thread for what waits for a disk, and that one waits: no request finds its place in files.
+#[test]
+fn requests_that_look_for_their_place_are_bounded() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).max_blocking_threads(1).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let logs = Logs::new();
+        let served = Served::start(&logs.write("app.log", "before\n"), CACHE_BYTES_DEFAULT as usize).await;
+        let (hang, go_on) = std::sync::mpsc::channel::<()>();
+        let hanging = tokio::task::spawn_blocking(move || go_on.recv());
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..=SCANS_MAX {
+            let mut client = served.client().await;
+            calls.spawn(async move { read_all(client.get_logs(v1::LogRequest::default())).await });
+        }
+        let refused = calls.join_next().await.expect("there are some").expect("no panic").status;
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+        assert!(refused.message().contains("looking for their place"), "{refused:?}");
+        assert!(refused.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()), "{refused:?}");
+        let metrics = served.feed.telemetry.render();
+        assert!(metrics.contains("logtap_limit_reached_total{limit=\"scans\"} 1\n"), "{metrics}");
+        assert!(hang.send(()).is_ok());
+        assert!(hanging.await.expect("no panic").is_ok());
+        while let Some(answer) = calls.join_next().await {
+            assert_eq!(answer.expect("no panic").messages(), ["before"]);
+        }
+    });
 }

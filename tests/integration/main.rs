@@ -9,6 +9,8 @@ mod in_process;
 mod life;
 mod limits;
 mod many;
+mod packed;
+mod places;
 mod refusals;
 mod reload;
 mod support;

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 
 use http::{StatusCode, Version};
 use http_body_util::BodyExt as _;
-use logtap::server::net::{CloseReason, ConnectionLimits, Ending, Listen, Listeners, Phase};
+use logtap::{
+    limits::REFUSALS_MAX,
+    server::net::{CloseReason, ConnectionLimits, Ending, Listen, Listeners, Phase},
+};
 use support::{Server, eventually, get, http1, http2, read_until_closed, soon, text};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -110,21 +113,52 @@ async fn a_request_with_too_many_bytes_of_headers_is_refused() {
 }
 
 #[tokio::test]
-async fn one_connection_more_than_the_limit_is_closed_at_once_and_served_when_there_is_a_place() {
+async fn beyond_the_limit_one_request_is_taken_to_be_refused_and_all_are_when_there_is_a_place() {
     let server = Server::start(ConnectionLimits { connections: 2, ..limits() });
     let (mut first, _first_connection) = http2(server.connect().await, HUGE).await;
     let (mut second, _second_connection) = http2(server.connect().await, HUGE).await;
     let busy = first.send_request(get("/endless")).await.expect("it is answered");
     let _busy_too = second.send_request(get("/endless")).await.expect("it is answered");
 
-    assert_eq!(read_until_closed(&mut server.connect().await).await, b"");
-    assert_eq!(server.connections.totals().refused, 1);
-    assert_eq!(server.connections.count(), 2);
+    let (mut send1, connection1) = http1(server.connect().await).await;
+    let refused = text(send1.send_request(get("/info")).await.expect("it is answered")).await;
+    assert!(refused.contains("no_place: Some(Anywhere)"), "{refused}");
+    soon("the connection to end", connection1).await.expect("no panic").expect("it ends in order");
+    let (mut send2, connection2) = http2(server.connect().await, HUGE).await;
+    let refused = text(send2.send_request(get("/info")).await.expect("it is answered")).await;
+    assert!(refused.contains("no_place: Some(Anywhere)"), "{refused}");
+    soon("the connection to end", connection2).await.expect("no panic").expect("it ends in order");
+    assert_eq!((server.connections.totals().refused, server.connections.count()), (2, 2));
 
     drop((first, busy));
     eventually("the place to be free", || server.connections.count() == 1).await;
     let (mut third, _third_connection) = http1(server.connect().await).await;
-    assert_eq!(third.send_request(get("/info")).await.expect("it is answered").status(), StatusCode::OK);
+    for _ in 0..2 {
+        let served = text(third.send_request(get("/info")).await.expect("it is answered")).await;
+        assert!(served.contains("no_place: None"), "{served}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_to_be_refused_has_to_ask_soon_and_where_many_are_the_next_is_closed_at_once() {
+    let patience = Duration::from_secs(2);
+    let server = Server::start(ConnectionLimits { connections: 1, handshake: patience, ..limits() });
+    let (mut first, _first_connection) = http2(server.connect().await, HUGE).await;
+    let _busy = first.send_request(get("/endless")).await.expect("it is answered");
+    let began = Instant::now();
+    let mut silent = Vec::new();
+    for _ in 0..REFUSALS_MAX {
+        silent.push(server.connect().await);
+    }
+    let refused = || server.connections.totals().refused;
+    eventually("all of them to be taken", || refused() == REFUSALS_MAX as u64).await;
+    assert_eq!(read_until_closed(&mut server.connect().await).await, b"");
+    assert!(began.elapsed() < patience, "it was closed together with the others");
+    for stream in &mut silent {
+        assert_eq!(read_until_closed(stream).await, b"");
+    }
+    assert!(began.elapsed() >= patience, "they were closed too early");
+    assert_eq!((refused(), server.connections.count()), (REFUSALS_MAX as u64 + 1, 1));
 }
 
 #[tokio::test]
@@ -154,10 +188,10 @@ async fn a_newcomer_takes_the_place_of_an_idle_connection_but_never_of_one_at_wo
     idle.send_request(get("/info")).await.expect("it is answered");
     let served = async {
         loop {
-            // Until a sweep has seen that it is idle, newcomers are refused.
-            let mut stream = server.connect().await;
-            let request = b"GET /info HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-            if stream.write_all(request).await.is_ok() && !read_until_closed(&mut stream).await.is_empty() {
+            // Until a sweep has seen that it is idle, newcomers are to be refused.
+            let (mut newcomer, _connection) = http1(server.connect().await).await;
+            let answer = newcomer.send_request(get("/info")).await.expect("it is answered");
+            if text(answer).await.contains("no_place: None") {
                 break;
             }
         }

@@ -189,7 +189,8 @@ mod tests {
 
     fn process(uid: u32) -> ConnectionInfo {
         let local = Address::Unix(Arc::from(Path::new("/run/test")));
-        ConnectionInfo { id: ConnectionId::for_tests(0), peer: Peer::Unix { uid, pid: None }, local, tls: None }
+        let peer = Peer::Unix { uid, pid: None };
+        ConnectionInfo { id: ConnectionId::for_tests(0), peer, local, tls: None, no_place: None }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tonic::Status;
 
 use super::{
     body::{status_of, trailers},
+    pack::Encoding,
     status,
 };
 use crate::{
@@ -54,6 +55,7 @@ pub struct BatchBody {
     heartbeat: Pin<Box<Sleep>>,
     /// Encoded bytes of entries that one message holds at most, unless one entry alone has more.
     bytes_max: usize,
+    encoding: Encoding,
     /// What was pulled but did not fit into the message before.
     next: Option<Piece>,
     /// The message that is going out, in parts.
@@ -100,7 +102,7 @@ impl BatchBody {
         subscription: Subscription,
         registered: Registered,
         telemetry: Arc<Telemetry>,
-        bytes_max: usize,
+        (bytes_max, encoding): (usize, Encoding),
     ) -> Self {
         registered.stream.set_progress(subscription.progress().clone());
         let deadline = registered.stream.deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
@@ -111,6 +113,7 @@ impl BatchBody {
             deadline,
             heartbeat: Box::pin(tokio::time::sleep(HEARTBEAT_EVERY)),
             bytes_max,
+            encoding,
             next: None,
             parts: VecDeque::new(),
             sent: Sent { cursor_at: Instant::now(), bytes: 0 },
@@ -206,6 +209,28 @@ impl BatchBody {
         self.sent.bytes += batch.bytes;
         let parts = entry_parts(&batch.segments, &files);
         let len = head.encoded_len() + parts.iter().map(Bytes::len).sum::<usize>();
+        match self.packed(&head, &parts, len) {
+            Some(frame) => self.push_part(frame),
+            None => self.push_parts(&head, parts, len),
+        }
+        let transport = self.registered.stream.transport;
+        let entries = batch.segments.iter().map(|(_, segment)| u64::from(segment.entries)).sum();
+        self.telemetry.entries_sent.get_or_create(&TransportLabel { transport }).inc_by(entries);
+    }
+
+    /// The whole message compressed, if the client takes that and it saves something.
+    fn packed(&self, head: &v1::StreamBatchesResponse, parts: &[Bytes], len: usize) -> Option<Bytes> {
+        if !self.encoding.suits(len) {
+            return None;
+        }
+        let mut message = Vec::with_capacity(len);
+        message.extend_from_slice(&head.encode_to_vec());
+        parts.iter().for_each(|part| message.extend_from_slice(part));
+        self.encoding.pack(&message).map(Bytes::from)
+    }
+
+    /// The message as it is.
+    fn push_parts(&mut self, head: &v1::StreamBatchesResponse, parts: Vec<Bytes>, len: usize) {
         let mut small = Vec::with_capacity(FRAME_HEADER_BYTES + len.min(SEGMENT_BYTES));
         encode::put_frame_header(&mut small, len);
         small.extend_from_slice(&head.encode_to_vec());
@@ -222,9 +247,6 @@ impl BatchBody {
             }
         }
         self.push_part(small.into());
-        let transport = self.registered.stream.transport;
-        let entries = batch.segments.iter().map(|(_, segment)| u64::from(segment.entries)).sum();
-        self.telemetry.entries_sent.get_or_create(&TransportLabel { transport }).inc_by(entries);
     }
 
     fn push_part(&mut self, part: Bytes) {

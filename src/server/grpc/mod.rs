@@ -4,6 +4,7 @@ mod batch;
 pub(super) mod body;
 pub mod call;
 pub(super) mod list;
+mod pack;
 pub(super) mod request;
 pub mod status;
 
@@ -19,7 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use prost::Message;
 use tonic::Status;
 
-use self::{batch::BatchBody, body::StreamBody, request::Rpc};
+use self::{batch::BatchBody, body::StreamBody, pack::Encoding, request::Rpc};
 use super::{
     Shared,
     net::ConnectionInfo,
@@ -136,9 +137,12 @@ async fn stream<M: Message + Default>(
     let (parts, body) = request.into_parts();
     let id = call::request_id(&parts.headers);
     match open_stream(method, &shared, connection, &parts, &id, body, read).await {
-        Ok((body, extent)) => {
+        Ok((body, extent, encoding)) => {
             let mut response = Response::new(body);
             call::begin(&mut response, &id);
+            if let Some(name) = encoding.name() {
+                response.headers_mut().insert(pack::ENCODING, name);
+            }
             put_extent(response.headers_mut(), extent);
             response
         }
@@ -157,7 +161,7 @@ async fn open_stream<M: Message + Default>(
     id: &str,
     body: Body,
     read: impl FnOnce(M, Allowed<'_>) -> Result<Asked, Status>,
-) -> Result<(Body, Extent), Status> {
+) -> Result<(Body, Extent, Encoding), Status> {
     let deadline = call::deadline(&parts.headers, Instant::now())?;
     if shared.feed.is_draining() {
         return Err(body::status_of(&crate::feed::subscription::End::Draining));
@@ -183,11 +187,15 @@ async fn open_stream<M: Message + Default>(
     };
     let (subscription, extent, bytes_max) = opened.inspect_err(|status| shared.note_exhausted(&peer, status))?;
     let telemetry = shared.feed.telemetry.clone();
-    let body = match bytes_max {
-        None => Body::new(StreamBody::new(subscription, registered, telemetry)),
-        Some(bytes_max) => Body::new(BatchBody::new(subscription, registered, telemetry, bytes_max)),
+    // One line after the other would not get smaller.
+    let Some(bytes_max) = bytes_max else {
+        let body = StreamBody::new(subscription, registered, telemetry);
+        return Ok((Body::new(body), extent, Encoding::Identity));
     };
-    Ok((body, extent))
+    let encoding =
+        if transport == Transport::Grpc { Encoding::accepted_by(&parts.headers) } else { Encoding::Identity };
+    let body = BatchBody::new(subscription, registered, telemetry, (bytes_max, encoding));
+    Ok((Body::new(body), extent, encoding))
 }
 
 /// The headers that tell what a stream is about.

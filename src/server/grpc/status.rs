@@ -9,8 +9,8 @@ use crate::{
     entry::cursor::CursorError,
     feed::open::{OpenError, SelectionError},
     filter::FilterError,
-    limits::SCANS_MAX,
-    server::{auth::Unauthenticated, streams::Full},
+    limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, SCANS_MAX},
+    server::{auth::Unauthenticated, net::NoPlace, streams::Full},
 };
 
 /// The domain of `ErrorInfo`.
@@ -90,6 +90,16 @@ pub fn withdrawn() -> Status {
 /// No place for another stream.
 pub fn of_full(full: Full) -> Status {
     exhausted(full.to_string())
+}
+
+/// No place for another connection.
+pub fn of_no_place(no_place: NoPlace) -> Status {
+    exhausted(match no_place {
+        NoPlace::Anywhere => format!("{CONNECTIONS_MAX} connections are open, which is as many as are served"),
+        NoPlace::ForAddress => {
+            format!("{CONNECTIONS_PER_ADDRESS_MAX} connections from your address are open, as many as one may have")
+        }
+    })
 }
 
 /// RESOURCE_EXHAUSTED for what may be had later.

@@ -21,8 +21,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Limited};
 
+use tonic::Status;
+
 use super::{X_ACCEL_BUFFERING, error::Refused};
-use crate::{entry::encode::FRAME_HEADER_BYTES, limits::REQUEST_BYTES_MAX, telemetry::Transport};
+use crate::{entry::encode::FRAME_HEADER_BYTES, limits::REQUEST_BYTES_MAX, server::grpc::call, telemetry::Transport};
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc+proto");
 /// The flag of a frame that holds trailers.
@@ -85,6 +87,16 @@ pub async fn adapt(mut request: Request, next: Next) -> Response {
     parts.headers.insert(header::CONTENT_TYPE, form.content_type());
     parts.headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     Response::from_parts(parts, Body::new(WebBody { body, form }))
+}
+
+/// The refusal of a call, native or not, that nobody has looked at; `None` when the request is no call.
+pub fn refuse(headers: &HeaderMap, status: &Status) -> Option<Response> {
+    let kind = if is_native(headers) { None } else { Some(Form::of(headers)?.content_type()) };
+    let mut response = call::refuse(&call::request_id(headers), status);
+    if let Some(kind) = kind {
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    }
+    Some(response)
 }
 
 /// A request's body out of base64.

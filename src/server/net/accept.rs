@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Address, CloseReason, ConnectionLimits, Connections, Ending, Listeners, Peer,
+    Address, CloseReason, ConnectionLimits, Connections, Ending, Listeners, NoPlace, Peer,
     connection::{self, Handler, HttpService},
     listen::Listener,
     socket::Socket,
@@ -39,6 +39,8 @@ struct Shared<S> {
     limits: ConnectionLimits,
     connections: Arc<Connections>,
     places: Arc<Semaphore>,
+    /// Places for those who are told that there is no place.
+    refusals: Arc<Semaphore>,
     tasks: TaskTracker,
     wind_down: CancellationToken,
     close: CancellationToken,
@@ -63,6 +65,7 @@ pub async fn serve<S: HttpService>(serving: Serving, service: S) {
     let shared = Arc::new(Shared {
         handler: Handler::new(service, tls, &limits),
         places: Arc::new(Semaphore::new(limits.connections)),
+        refusals: Arc::new(Semaphore::new(limits::REFUSALS_MAX)),
         limits: limits.clone(),
         connections: connections.clone(),
         tasks: TaskTracker::new(),
@@ -98,7 +101,7 @@ async fn accept_loop<S: HttpService>(listener: Listener, shared: Arc<Shared<S>>)
                     pause = limits::ACCEPT_PAUSE_MIN;
                     match shared.place(peer).await {
                         Ok(place) => shared.admit(socket, peer, local, place),
-                        Err(limit) => shared.refuse(peer, limit),
+                        Err(why) => shared.refuse(socket, peer, local, why),
                     }
                 }
                 Err(error) => match after_failure(&error) {
@@ -121,23 +124,22 @@ async fn accept_loop<S: HttpService>(listener: Listener, shared: Arc<Shared<S>>)
 }
 
 impl<S: HttpService> Shared<S> {
-    /// A place for a connection, taken from another one if need be; the limit that stands in the way when all are at
-    /// work.
-    async fn place(&self, peer: Peer) -> Result<OwnedSemaphorePermit, Limit> {
+    /// A place for a connection, taken from another one if need be; what stands in the way when all are at work.
+    async fn place(&self, peer: Peer) -> Result<OwnedSemaphorePermit, NoPlace> {
         if let Some(address) = peer.ip().filter(|_| !peer.is_local())
             && self.connections.count_of(address) >= self.limits.connections_per_address
             && !self.connections.make_room_of(address)
         {
-            return Err(Limit::ConnectionsPerAddress);
+            return Err(NoPlace::ForAddress);
         }
         if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Ok(place);
         }
         if !self.connections.make_room() {
-            return Err(Limit::Connections);
+            return Err(NoPlace::Anywhere);
         }
         let place = timeout(limits::ROOM_WAIT_MAX, self.places.clone().acquire_owned()).await;
-        place.ok().and_then(Result::ok).ok_or(Limit::Connections)
+        place.ok().and_then(Result::ok).ok_or(NoPlace::Anywhere)
     }
 
     fn admit(&self, socket: Socket, peer: Peer, local: Address, place: OwnedSemaphorePermit) {
@@ -155,9 +157,19 @@ impl<S: HttpService> Shared<S> {
         });
     }
 
-    fn refuse(&self, peer: Peer, limit: Limit) {
+    /// Answers the first request with a refusal, if it comes soon and not too many others are told the same.
+    fn refuse(&self, socket: Socket, peer: Peer, local: Address, why: NoPlace) {
         self.connections.count_refused();
-        self.connections.reached().note(limit, &peer, "refused a connection: all places are taken");
+        self.connections.reached().note(why.limit(), &peer, "refused a connection: all places are taken");
+        let Ok(place) = self.refusals.clone().try_acquire_owned() else { return };
+        let connection = self.connections.make(socket, peer, local, &self.wind_down, &self.close);
+        let (handler, patience) = (self.handler.clone().refusing(why), self.limits.handshake);
+        self.tasks.spawn(async move {
+            // Its streams end with it.
+            let _close = connection.close.clone().drop_guard();
+            let _ = timeout(patience, connection::run(&connection, handler)).await;
+            drop(place);
+        });
     }
 
     fn report_exhausted(&self, address: &Address, error: &io::Error) {

@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use super::{
-    ConnectionInfo, ConnectionLimits, TlsInfo,
+    ConnectionInfo, ConnectionLimits, NoPlace, TlsInfo,
     opening::{Opening, Openings},
     registry::{Connection, Ending, Phase},
     tls::Tls,
@@ -51,6 +51,7 @@ pub(super) struct Handler<S> {
     service: TowerToHyperService<S>,
     openings: Openings,
     limits: Arc<ConnectionLimits>,
+    no_place: Option<NoPlace>,
 }
 
 /// A service for the requests of one connection: it adds who is at the other end.
@@ -58,6 +59,8 @@ pub(super) struct Handler<S> {
 struct WithInfo<S> {
     service: TowerToHyperService<S>,
     info: Arc<ConnectionInfo>,
+    /// Set: after the first request no other is taken.
+    only_one: Option<CancellationToken>,
 }
 
 /// Runs the streams of one HTTP/2 connection, and ends them with it.
@@ -85,7 +88,13 @@ impl<S> Handler<S> {
             service: TowerToHyperService::new(service),
             openings: Openings::new(tls, limits.handshake),
             limits: Arc::new(limits.clone()),
+            no_place: None,
         }
+    }
+
+    /// Of each connection only one request is taken, which is to be refused.
+    pub(super) fn refusing(self, why: NoPlace) -> Self {
+        Self { no_place: Some(why), ..self }
     }
 }
 
@@ -184,8 +193,13 @@ fn ending(result: hyper::Result<()>) -> Ending {
 
 impl<S: Clone> Handler<S> {
     fn service_for(&self, connection: &Connection, tls: Option<TlsInfo>) -> WithInfo<S> {
-        let info = ConnectionInfo { id: connection.id, peer: connection.peer, local: connection.local.clone(), tls };
-        WithInfo { service: self.service.clone(), info: Arc::new(info) }
+        let no_place = self.no_place;
+        let (id, peer, local) = (connection.id, connection.peer, connection.local.clone());
+        WithInfo {
+            service: self.service.clone(),
+            info: Arc::new(ConnectionInfo { id, peer, local, tls, no_place }),
+            only_one: no_place.map(|_| connection.wind_down.clone()),
+        }
     }
 }
 
@@ -199,6 +213,9 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.info.clone());
+        if let Some(wind_down) = &self.only_one {
+            wind_down.cancel();
+        }
         self.service.call(request)
     }
 }

@@ -9,8 +9,8 @@
 //!   last answered.
 //! - A peer that says nothing is closed after a deadline: for TLS, for the first bytes, for HTTP/1 headers.
 //! - Connections are bounded. A newcomer that finds no place takes that of the oldest one that has not said anything
-//!   yet, or of the one that has been idle longest; where all are at work it is closed at once, so that its client
-//!   hears it instead of waiting in the kernel's queue.
+//!   yet, or of the one that has been idle longest; where all are at work its first request is refused, or it is closed
+//!   at once when many are refused already, so that its client hears it instead of waiting in the kernel's queue.
 //! - Every task belongs to a connection and every connection to [`serve`]: nothing outlives it.
 //!
 //! This room never looks into a request and never authorises one.
@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use accept::{Serving, serve};
 pub use connection::HttpService;
 pub use listen::{Address, Listen, ListenError, Listeners};
-pub use peer::{ConnectionId, ConnectionInfo, Peer, TlsInfo};
+pub use peer::{ConnectionId, ConnectionInfo, NoPlace, Peer, TlsInfo};
 pub use private_file::FileError;
 pub use registry::{CloseReason, ConnectionSummary, Connections, Ending, Phase, Totals};
 pub use sys::raise_descriptor_limit;

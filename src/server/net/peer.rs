@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::Address;
+use crate::telemetry::Limit;
 
 /// Names a connection for as long as the process lives; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +38,27 @@ pub struct ConnectionInfo {
     pub local: Address,
     /// Set when the connection is encrypted.
     pub tls: Option<TlsInfo>,
+    /// Set when there is no place for the connection: its request is to be refused.
+    pub no_place: Option<NoPlace>,
+}
+
+/// Why there is no place for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// As many as are served are open.
+    Anywhere,
+    /// As many as one address may have are open from the peer's.
+    ForAddress,
+}
+
+impl NoPlace {
+    /// The limit that the peer ran into.
+    pub fn limit(self) -> Limit {
+        match self {
+            Self::Anywhere => Limit::Connections,
+            Self::ForAddress => Limit::ConnectionsPerAddress,
+        }
+    }
 }
 
 /// What TLS tells of a peer.

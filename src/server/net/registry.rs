@@ -97,7 +97,7 @@ pub struct Totals {
     pub open: usize,
     /// Connections that were accepted and served.
     pub accepted: u64,
-    /// Connections that were closed at once because there was no place for them.
+    /// Connections that were not served because there was no place for them.
     pub refused: u64,
     /// Times that the system could not give us a connection.
     pub accept_failures: u64,
@@ -179,7 +179,8 @@ impl Connections {
     /// Closes one connection and drops all that is on it, sent or not. For streams that cannot be ended in order
     /// because their connection is not being read. False when it is not open.
     pub fn close(&self, id: ConnectionId, reason: CloseReason) -> bool {
-        self.lock().get(&id).inspect(|connection| connection.close(reason)).is_some()
+        let connection = self.lock().get(&id).cloned();
+        connection.inspect(|connection| _ = connection.close(reason)).is_some()
     }
 
     /// Changes how long a connection may take nothing although there is something to send.
@@ -205,7 +206,7 @@ impl Connections {
 
     /// Closes every open connection at once.
     pub fn close_all(&self, reason: CloseReason) {
-        self.open().iter().for_each(|connection| connection.close(reason));
+        self.open().iter().for_each(|connection| _ = connection.close(reason));
     }
 
     /// Takes in a connection. It winds down with `wind_down` and ends with `close`.
@@ -217,9 +218,25 @@ impl Connections {
         wind_down: &CancellationToken,
         close: &CancellationToken,
     ) -> Registered {
-        let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed));
-        let connection = Arc::new(Connection {
-            id,
+        let connection = self.make(socket, peer, local, wind_down, close);
+        self.lock().insert(connection.id, connection.clone());
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.reached.telemetry().connections_accepted.inc();
+        self.reached.telemetry().connections.inc();
+        Registered { registry: self.clone(), connection }
+    }
+
+    /// A connection that is not one of the open ones. It winds down with `wind_down` and ends with `close`.
+    pub(super) fn make(
+        &self,
+        socket: Socket,
+        peer: Peer,
+        local: Address,
+        wind_down: &CancellationToken,
+        close: &CancellationToken,
+    ) -> Arc<Connection> {
+        Arc::new(Connection {
+            id: ConnectionId(self.next.fetch_add(1, Ordering::Relaxed)),
             peer,
             local,
             socket: Arc::new(socket),
@@ -230,12 +247,7 @@ impl Connections {
             reason: OnceLock::new(),
             phase: Mutex::new(Phase::Greeting),
             idle_sweeps: AtomicU32::new(0),
-        });
-        self.lock().insert(id, connection.clone());
-        self.accepted.fetch_add(1, Ordering::Relaxed);
-        self.reached.telemetry().connections_accepted.inc();
-        self.reached.telemetry().connections.inc();
-        Registered { registry: self.clone(), connection }
+        })
     }
 
     /// Closes the connection that misses its place least: the oldest that has not said anything, else the HTTP/2
@@ -256,13 +268,13 @@ impl Connections {
     }
 
     fn make_room_among(&self, open: Vec<Arc<Connection>>) -> bool {
-        let oldest_silent = open.iter().filter(|c| c.phase() == Phase::Greeting).min_by_key(|c| c.id);
-        let longest_idle = || {
-            let idle = |c: &&Arc<Connection>| c.idle_sweeps.load(Ordering::Relaxed) > 0 && c.streams.is_empty();
-            open.iter().filter(idle).max_by_key(|c| c.idle_sweeps.load(Ordering::Relaxed))
-        };
-        let chosen = oldest_silent.or_else(longest_idle);
-        chosen.inspect(|connection| connection.close(CloseReason::MadeRoom)).is_some()
+        let mut silent: Vec<_> = open.iter().filter(|c| c.phase() == Phase::Greeting).collect();
+        silent.sort_by_key(|c| c.id);
+        let is_idle = |c: &&Arc<Connection>| c.idle_sweeps.load(Ordering::Relaxed) > 0 && c.streams.is_empty();
+        let mut idle: Vec<_> = open.iter().filter(is_idle).collect();
+        idle.sort_by_key(|c| std::cmp::Reverse(c.idle_sweeps.load(Ordering::Relaxed)));
+        // The place of one that is being closed already goes to somebody else.
+        silent.into_iter().chain(idle).any(|connection| connection.close(CloseReason::MadeRoom))
     }
 
     pub(super) fn count_refused(&self) {
@@ -291,10 +303,11 @@ impl Connections {
 }
 
 impl Connection {
-    /// Ends the connection now. The first reason stands.
-    pub(super) fn close(&self, reason: CloseReason) {
-        let _ = self.reason.set(reason);
+    /// Ends the connection now; whether it was not ending already. The first reason stands.
+    pub(super) fn close(&self, reason: CloseReason) -> bool {
+        let is_first = self.reason.set(reason).is_ok() && !self.close.is_cancelled();
         self.close.cancel();
+        is_first
     }
 
     /// Why it was closed, once it was. Without a reason of its own it was closed together with all others.

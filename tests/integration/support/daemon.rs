@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -35,6 +36,13 @@ impl Daemon {
     pub fn serve(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         let mut command = program();
         command.arg("serve").args(arguments).args(["--listen", "127.0.0.1:0"]);
+        Self::start(command)
+    }
+
+    /// Serves what a configuration says, where it says.
+    pub fn configured(config: &Path) -> Self {
+        let mut command = program();
+        command.args(["serve", "-c"]).arg(config);
         Self::start(command)
     }
 
