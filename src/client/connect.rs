@@ -8,6 +8,7 @@ use std::{
 };
 
 use http::Uri;
+use rustls::CertificateError;
 use tonic::{
     metadata::{Ascii, MetadataValue, errors::InvalidMetadataValue},
     transport::{Channel, Endpoint},
@@ -97,6 +98,9 @@ impl fmt::Display for ConnectError {
                 Some(rustls::Error::InvalidMessage(_)) => {
                     f.write_str("it does not speak TLS (http://HOST:PORT reads without, and without a token)")
                 }
+                Some(error) if is_of_unknown_origin(error) => f.write_str(
+                    "TLS: invalid peer certificate: nobody trusted here vouches for it; --ca names who does",
+                ),
                 Some(error) => write!(f, "TLS: {error}"),
                 None => f.write_str(&innermost(error)),
             },
@@ -113,6 +117,17 @@ impl fmt::Display for ConnectError {
 }
 
 impl std::error::Error for ConnectError {}
+
+/// Whether a certificate is refused for who made it. One that is an authority's own says so in a word of the library's.
+fn is_of_unknown_origin(error: &rustls::Error) -> bool {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {
+            other.to_string().contains("CaUsedAsEndEntity")
+        }
+        _ => false,
+    }
+}
 
 /// The last cause of `error`: the outer ones say no more than "transport error".
 pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {

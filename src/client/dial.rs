@@ -28,6 +28,7 @@ use tower::Service as _;
 use super::{
     connect::{ConnectError, read},
     target::{Credentials, Route, Security},
+    trust::Named,
 };
 use crate::limits::ANSWER_MAX;
 
@@ -122,10 +123,18 @@ async fn tcp(uri: Uri) -> io::Result<TcpStream> {
 
 /// What TLS is told. Every file is looked at here, so that one that does not do is named.
 fn config(credentials: &Credentials) -> Result<ClientConfig, ConnectError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(ConnectError::Tls)?;
-    let builder = builder.with_root_certificates(roots(credentials.ca.as_deref())?);
+    let builder = match &credentials.ca {
+        None => builder.with_root_certificates(roots_of_system()?),
+        Some(path) => {
+            let (named, roots) = named_roots(path)?;
+            let verifier = Named::new(named, roots, provider).map_err(ConnectError::Tls)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
+    };
     let mut config = match &credentials.identity {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
@@ -138,24 +147,25 @@ fn config(credentials: &Credentials) -> Result<ClientConfig, ConnectError> {
     Ok(config)
 }
 
-/// The authorities to trust: those in the file at `path`, all of which must do, or those of the operating system, of
-/// which some never do.
-fn roots(path: Option<&Path>) -> Result<RootCertStore, ConnectError> {
+/// The authorities that the operating system trusts, of which some never do.
+fn roots_of_system() -> Result<RootCertStore, ConnectError> {
     let mut roots = RootCertStore::empty();
-    match path {
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(ConnectError::NoRoots);
-            }
-        }
-        Some(path) => {
-            for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|_| ConnectError::Pem(path.to_owned(), "usable authority"))?;
-            }
-        }
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(ConnectError::NoRoots);
     }
     Ok(roots)
+}
+
+/// The certificates in the file at `path`, all of which must do, and the same as authorities.
+fn named_roots(path: &Path) -> Result<(Vec<CertificateDer<'static>>, RootCertStore), ConnectError> {
+    let mut roots = RootCertStore::empty();
+    let named = certificates(path)?;
+    for certificate in &named {
+        let added = roots.add(certificate.clone());
+        added.map_err(|_| ConnectError::Pem(path.to_owned(), "usable authority"))?;
+    }
+    Ok((named, roots))
 }
 
 /// The certificates in the file at `path`, at least one.

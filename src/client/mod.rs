@@ -12,6 +12,7 @@ pub mod profile;
 pub mod sources;
 pub mod tally;
 pub mod target;
+mod trust;
 pub mod wire;
 
 pub use connect::ConnectError;
