@@ -9,6 +9,7 @@ mod in_process;
 mod life;
 mod limits;
 mod many;
+mod matrix;
 mod packed;
 mod places;
 mod refusals;
