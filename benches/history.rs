@@ -1,7 +1,8 @@
 //! What asking for the past costs, client included, beside the programs that look through the same files.
 //!
 //! `cargo bench --bench history -- [MIB]`: so many MiB of mixed lines, 1024 unless said, as one file and as ten rotated
-//! parts of which five are compressed. Every figure is a ratio of one run; `rg` is left out where it is not installed.
+//! parts of which five are compressed. Every figure is a ratio of one run, and of a daemon that has not been asked before;
+//! `rg` is left out where it is not installed.
 //! The last line is the same as JSON.
 
 use std::{
@@ -103,14 +104,17 @@ impl Rival {
 }
 
 fn measure(runtime: &tokio::runtime::Runtime, report: &mut Report, data: &str, live: &Path, rival: &Rival) {
-    let daemon = Daemon::serve(live);
-    let mut client = runtime.block_on(daemon.client());
     let archives = !rival.packed.is_empty();
     // The archives are asked for by their time; then every part is searched.
     let since = archives.then_some(prost_types::Timestamp { seconds: 1, nanos: 0 });
     let all = || v1::LogRequest { since, ..v1::LogRequest::default() };
-    let mut ask = |request: &v1::LogRequest, first: bool| {
-        best(|| Some(runtime.block_on(read(&mut client, request.clone(), first)))).expect("it answers")
+    let ask = |request: &v1::LogRequest, first: bool| {
+        // A daemon of its own for each, so that nothing is remembered of the one before.
+        let fresh = || {
+            let daemon = Daemon::serve(live);
+            runtime.block_on(async { read(&mut daemon.client().await, request.clone(), first).await })
+        };
+        best(|| Some(fresh())).expect("it answers")
     };
     report.add(data, "tail 10", ask(&v1::LogRequest { tail: Some(10), ..Default::default() }, false), rival.tail());
     let minute = now() - Duration::from_secs(60);

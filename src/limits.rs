@@ -68,6 +68,12 @@ pub const SCAN_WINDOW_BYTES: u64 = 32 * MIB as u64;
 pub const SCAN_BYTES_MIN: u64 = 128 * KIB as u64;
 /// A search works for about this long before others have their turn.
 pub const SCAN_WORK_MAX: Duration = Duration::from_millis(5);
+/// What a search finds is made into so many segments in a row before anybody asks for them.
+pub const GATHER_AHEAD_MAX: usize = 16;
+/// After so many searches in a row from which nothing could be made, cells are read for as long as they have matches.
+pub const UNGATHERED_MAX: usize = 3;
+/// With a smaller cache, in bytes, a search makes no segments: they would be gone before somebody asks.
+pub const GATHER_CACHE_MIN: usize = 4 * GATHER_AHEAD_MAX * SEGMENT_BYTES;
 /// Of the processors, this share searches history at the same time: 1 / 2, and one at least.
 pub const SCAN_PROCESSORS_SHARE: usize = 2;
 /// A search that works for so long hangs on a disk or a dead file system: its place is given to another.

@@ -313,7 +313,7 @@ impl Subscription {
         context: &mut Context<'_>,
     ) -> Result<(), Step> {
         if self.members[index].nearby.as_ref().is_some_and(|nearby| nearby.back.is_none()) {
-            let Some(clear) = self.search_ahead(index, from, until, context)? else { return Ok(()) };
+            let Some(clear) = self.search_ahead(index, from, until, None, context)? else { return Ok(()) };
             let (span, before) = (self.span, self.around.before);
             let (member, filter) = (&mut self.members[index], self.filter.clone());
             let (file, known, stretch) = (member.file.clone(), member.known, from..clear.end);

@@ -70,6 +70,14 @@ pub enum Answer<K: Hash + Eq + Clone, V: Weigh, E: Clone> {
     Lead(Lead<K, V, E>),
 }
 
+/// The answer to somebody who would not make the thing.
+pub enum Joined<V, E> {
+    /// Here it is.
+    Hit(V),
+    /// Somebody is making it.
+    Wait(Waiting<V, E>),
+}
+
 /// A place among those who wait for a flight.
 pub struct Waiting<V, E> {
     flight: Arc<Flight<V, E>>,
@@ -105,6 +113,20 @@ impl<K: Hash + Eq + Clone, V: Weigh, E: Clone> Cache<K, V, E> {
         let flight = Arc::new(Flight { state: Mutex::new(state) });
         inner.flights.insert(key.clone(), flight.clone());
         Answer::Lead(Lead { cache: self.clone(), flight, key: Some(key.clone()) })
+    }
+
+    /// What is kept under `key`, or a place among those who wait for it to be made, if somebody does.
+    pub fn join(&self, key: &K) -> Option<Joined<V, E>> {
+        let mut inner = lock(&self.inner);
+        if let Some(value) = inner.ready.get(key) {
+            return Some(Joined::Hit(value.clone()));
+        }
+        inner.flights.get(key).map(|flight| Joined::Wait(Waiting { flight: flight.clone(), number: None }))
+    }
+
+    /// Bytes that it keeps at most.
+    pub fn budget(&self) -> usize {
+        self.budget
     }
 
     /// What is kept under `key`, without asking for it to be made.

@@ -48,6 +48,10 @@ pub struct Member {
     pub hold: Option<(FileId, Offset)>,
     /// What is searched for it.
     pub search_ahead: Option<WaitingItem>,
+    /// What a search has gathered for it, being made.
+    pub gathered: Option<WaitingItem>,
+    /// Searches in a row that found something and gathered nothing.
+    pub ungathered: usize,
     /// Whether it may be long until something matches, so that it is searched ahead.
     pub is_sparse: bool,
     /// The file whose content came before what it holds, where that is known.
@@ -93,6 +97,8 @@ impl Member {
             after_gap: start.after_gap,
             hold: None,
             search_ahead: None,
+            gathered: None,
+            ungathered: 0,
             is_sparse: true,
             after: None,
             waiting: None,
@@ -203,7 +209,7 @@ impl Member {
     pub fn begin_anew(&mut self, published: &Published) {
         self.generation = published.generation;
         self.known = *published;
-        (self.waiting, self.search_ahead) = (None, None);
+        (self.waiting, self.search_ahead, self.gathered) = (None, None, None);
         (self.cell, self.began) = (Offset::ZERO, Offset::ZERO);
         (self.before_piece, self.after_piece, self.at_edge) = (None, false, false);
         self.reading.begin(published.generation);

@@ -203,7 +203,7 @@ impl Subscription {
         if self.members[index].at() >= stop {
             return self.look_at_piece(index, context);
         }
-        match self.search_ahead(index, self.members[index].at(), stop, context) {
+        match self.search_ahead(index, self.members[index].at(), stop, None, context) {
             Err(step) => return step,
             Ok(None) => {}
             Ok(Some(clear)) => return self.pass_to(index, clear),

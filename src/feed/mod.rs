@@ -8,6 +8,7 @@ pub mod cache;
 #[cfg(test)]
 mod cache_tests;
 pub mod event;
+mod gather;
 mod loss;
 pub mod member;
 pub mod merge;

@@ -16,7 +16,7 @@ use crate::{
     entry::{
         Nanos, Offset,
         cursor::{EntryCursor, HeadHash, TailHash},
-        encode::{self, EntryView, Shape},
+        encode::{self, EntryView, FilePart, Shape},
         flag,
     },
     file::Cell,
@@ -145,10 +145,10 @@ pub fn encode(
     if matches!(picks, Picks::Matches(selected) if selected.is_dense(cell.len())) {
         cell.metas();
     }
-    let mut writer = Writer::new(file, cell, shape);
+    let mut writer = CellWriter::new(file, cell, shape);
     let mut at = first;
     let (mut full, mut left_out) = (false, false);
-    while at < limit && writer.entries < bounds.entries {
+    while at < limit && writer.sheaf.entries < bounds.entries {
         let next = picks.next_from(at, cell).filter(|pick| pick.index < limit);
         let Some(pick) = next else {
             at = limit;
@@ -157,7 +157,7 @@ pub fn encode(
         if bounds.span != Span::ALL && !bounds.span.contains(cell.meta(pick.index).time) {
             left_out = true;
         } else {
-            let first_flags = if writer.entries == 0 { bounds.first_flags } else { 0 };
+            let first_flags = if writer.sheaf.entries == 0 { bounds.first_flags } else { 0 };
             if !writer.put(pick, first_flags, bounds.piece_goes_on) {
                 (full, at) = (true, pick.index);
                 break;
@@ -165,58 +165,107 @@ pub fn encode(
         }
         at = pick.index + 1;
     }
-    Segment {
+    let last_cursor = writer.last.map(|last| writer.cursor_after(last, bounds.piece_goes_on));
+    let open = !full && at == cell.len() && cell.is_open();
+    let stretch = Stretch {
         start: from,
-        end: cell.start_of(at),
         start_tail: cell.tail_before(first),
+        end: cell.start_of(at),
         end_tail: cell.tail_before(at),
-        last_cursor: writer.last.map_or([0; CURSOR_BYTES], |last| writer.cursor_after(last, bounds.piece_goes_on)),
-        times: writer.times,
-        left_out,
-        open: !full && at == cell.len() && cell.is_open(),
-        entries: writer.entries as u32,
-        matches: writer.matches as u32,
-        message_bytes: writer.message_bytes,
-        crc: writer.crc,
-        last_at: writer.last_at,
-        bytes: exact(writer.out),
-        made: now,
-    }
+    };
+    Segment { left_out, open, ..writer.sheaf.bind(stretch, last_cursor, now) }
 }
 
-/// Encodes record after record.
-struct Writer<'a> {
-    file: &'a LogFile,
-    cell: &'a Cell,
+/// A stretch of a file, with the hashes of the bytes before its ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    /// Where it starts.
+    pub start: Offset,
+    /// Hash of the bytes before its start.
+    pub start_tail: TailHash,
+    /// Where it ends.
+    pub end: Offset,
+    /// Hash of the bytes before its end.
+    pub end_tail: TailHash,
+}
+
+/// Entries one after the other, until a segment of them is bound.
+pub struct Sheaf {
     shape: Shape,
     out: Vec<u8>,
     crc: crc32fast::Hasher,
-    entries: u64,
+    /// How many there are.
+    pub entries: u64,
     matches: u64,
     message_bytes: u64,
     last_at: usize,
-    last: Option<usize>,
     times: Option<(Nanos, Nanos)>,
+}
+
+impl Sheaf {
+    /// None yet.
+    pub fn new(shape: Shape) -> Self {
+        let crc = crc32fast::Hasher::new();
+        Self { shape, out: Vec::new(), crc, entries: 0, matches: 0, message_bytes: 0, last_at: 0, times: None }
+    }
+
+    /// Appends an entry, unless the segment would grow past its size by it; whether it did.
+    pub fn put(&mut self, file: &FilePart, entry: &EntryView<'_>, is_context: bool) -> bool {
+        if self.out.capacity() == 0 {
+            self.out.reserve(SEGMENT_BYTES.min(entry.message.len() + 512));
+        }
+        let (before, crc) = (self.out.len(), self.crc.clone());
+        let len = encode::put_entry(&mut self.out, &mut self.crc, self.shape, file, entry);
+        if self.entries > 0 && self.out.len() > SEGMENT_BYTES {
+            self.out.truncate(before);
+            self.crc = crc;
+            return false;
+        }
+        let (earliest, latest) = self.times.unwrap_or((entry.time, entry.time));
+        self.times = Some((earliest.min(entry.time), latest.max(entry.time)));
+        self.entries += 1;
+        self.matches += u64::from(!is_context);
+        self.message_bytes += len as u64;
+        self.last_at = before;
+        true
+    }
+
+    /// The segment of those in a stretch; `last_cursor` points behind the last one.
+    pub fn bind(self, stretch: Stretch, last_cursor: Option<[u8; CURSOR_BYTES]>, now: Instant) -> Segment {
+        Segment {
+            start: stretch.start,
+            end: stretch.end,
+            start_tail: stretch.start_tail,
+            end_tail: stretch.end_tail,
+            last_cursor: last_cursor.unwrap_or([0; CURSOR_BYTES]),
+            times: self.times,
+            left_out: false,
+            open: false,
+            entries: self.entries as u32,
+            matches: self.matches as u32,
+            message_bytes: self.message_bytes,
+            crc: self.crc,
+            last_at: self.last_at,
+            bytes: exact(self.out),
+            made: now,
+        }
+    }
+}
+
+/// Encodes record after record of a cell.
+struct CellWriter<'a> {
+    file: &'a LogFile,
+    cell: &'a Cell,
+    sheaf: Sheaf,
+    last: Option<usize>,
     /// The hash of the file's beginning, once it is the same for all later cursors.
     head: Option<HeadHash>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> CellWriter<'a> {
     fn new(file: &'a LogFile, cell: &'a Cell, shape: Shape) -> Self {
-        Self {
-            file,
-            cell,
-            shape,
-            out: Vec::new(),
-            crc: crc32fast::Hasher::new(),
-            entries: 0,
-            matches: 0,
-            message_bytes: 0,
-            last_at: 0,
-            last: None,
-            times: None,
-            head: Cell::head_hash_is_settled(cell.start()).then(|| cell.head_hash(cell.start())),
-        }
+        let head = Cell::head_hash_is_settled(cell.start()).then(|| cell.head_hash(cell.start()));
+        Self { file, cell, sheaf: Sheaf::new(shape), last: None, head }
     }
 
     /// Appends a record, unless the segment would grow past its size by it; whether it did.
@@ -226,12 +275,13 @@ impl<'a> Writer<'a> {
         let more_flags = first_flags | if is_context { flag::CONTEXT } else { 0 };
         let (rules, text) = (self.cell.rules(), self.cell.bytes_of(record));
         let message = self.cell.with_context(index, |context| parse::message(rules, context, text));
-        if self.out.capacity() == 0 {
-            self.out.reserve(SEGMENT_BYTES.min(message.len() + 512));
-        }
         let time_flag = if meta.borrowed_time { flag::TIME_NOT_FROM_LINE } else { 0 };
-        let fields = if self.shape.wants_fields() { fields_of(self.cell, index) } else { Vec::new() };
-        let cursor = match self.shape {
+        let fields = if self.sheaf.shape.wants_fields() {
+            self.cell.with_context(index, |context| fields_of(rules, context, text))
+        } else {
+            Vec::new()
+        };
+        let cursor = match self.sheaf.shape {
             Shape::V1 { .. } => self.cursor_after(index, piece_goes_on),
             Shape::Compat | Shape::Batch { .. } => [0; CURSOR_BYTES],
         };
@@ -244,21 +294,11 @@ impl<'a> Writer<'a> {
             cursor: &cursor,
             fields: &fields,
         };
-        let (before, crc) = (self.out.len(), self.crc.clone());
-        let len = encode::put_entry(&mut self.out, &mut self.crc, self.shape, &self.file.log.part, &entry);
-        if self.entries > 0 && self.out.len() > SEGMENT_BYTES {
-            self.out.truncate(before);
-            self.crc = crc;
-            return false;
+        let fits = self.sheaf.put(&self.file.log.part, &entry, is_context);
+        if fits {
+            self.last = Some(index);
         }
-        let (earliest, latest) = self.times.unwrap_or((meta.time, meta.time));
-        self.times = Some((earliest.min(meta.time), latest.max(meta.time)));
-        self.entries += 1;
-        self.matches += u64::from(!is_context);
-        self.message_bytes += len as u64;
-        self.last_at = before;
-        self.last = Some(index);
-        true
+        fits
     }
 
     fn cursor_after(&self, index: usize, piece_goes_on: bool) -> [u8; CURSOR_BYTES] {

@@ -7,7 +7,7 @@ use crate::{
     entry::flag,
     file::{Cell, Marks},
     filter::{Filter, Prefilter},
-    parse,
+    parse::{self, Context, Rules},
 };
 
 /// Of this many records at least one is selected where parsing them singly does not pay: each may be parsed again.
@@ -59,7 +59,7 @@ impl Selected {
 fn marks_of(filter: &Filter, cell: &Cell) -> Marks {
     let mut marks = Marks::none(cell.len());
     // Where the text is not what the file holds there is nothing to search.
-    match filter.prefilter().filter(|_| !cell.is_wide()) {
+    match filter.prefilter(cell.rules()).filter(|_| !cell.is_wide()) {
         None => (0..cell.len()).filter(|index| selects(filter, cell, *index)).for_each(|index| marks.set(index)),
         Some(prefilter) => mark_found(&mut marks, filter, prefilter, cell),
     }
@@ -97,18 +97,18 @@ fn begins_or_ends_oddly(cell: &Cell, index: usize) -> bool {
 fn selects(filter: &Filter, cell: &Cell, index: usize) -> bool {
     let record = cell.bytes_of(&cell.records()[index]);
     filter.matches(record, || cell.severity(index))
-        && (filter.wanted_fields().is_empty() || filter.matches_fields(&fields_of(cell, index)))
+        && (filter.wanted_fields().is_empty()
+            || filter.matches_fields(&cell.with_context(index, |context| fields_of(cell.rules(), context, record))))
 }
 
-/// The parsed fields and labels of the record at `index`; of a key that comes twice the first stays.
-pub(super) fn fields_of(cell: &Cell, index: usize) -> Vec<(String, String)> {
-    let record = &cell.records()[index];
+/// The parsed fields and labels of a record; of a key that comes twice the first stays.
+pub(super) fn fields_of(rules: &Rules, context: &Context, record: &[u8]) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut each = |key: &str, value: &str| {
         if !fields.iter().any(|(known, _)| known == key) {
             fields.push((key.to_owned(), value.to_owned()));
         }
     };
-    cell.with_context(index, |context| parse::fields(cell.rules(), context, cell.bytes_of(record), &mut each));
+    parse::fields(rules, context, record, &mut each);
     fields
 }

@@ -1,6 +1,7 @@
 //! The last N matches of a selection, found by reading backwards.
 //!
-//! Every file is read from its end in steps of the grid; of all files the latest match is taken until there are N.
+//! Every file is read from its end in steps of the grid, blocks without a match being passed over as in any search; of all
+//! files the latest match is taken until there are N.
 //! Memory holds one step of matches per file, however many matches are wanted, and the result is one place per file.
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{SharedFilter, around, resume, room::Room, seek::Span, select::Selected};
+use super::{SharedFilter, around, resume, room::Room, scan, seek::Span, select::Selected};
 use crate::{
     entry::{Nanos, Offset, cursor::TailHash},
     file::{Cell, CellError, Encoding, ReadAt, cell::Plan, lines},
@@ -255,7 +256,9 @@ impl TailScan {
                     Ahead::Read { published, piece_end: Some(end), .. } => {
                         look_at_piece(&file, published, end, &matches_in)
                     }
-                    Ahead::Read { published, range, .. } => step_back(&file, published, range, &matches_in, &telemetry),
+                    Ahead::Read { published, range, .. } => {
+                        step_back(&file, published, range, &filter, &matches_in, &telemetry)
+                    }
                 };
                 (index, stretch)
             };
@@ -356,11 +359,13 @@ fn step_back(
     file: &Arc<LogFile>,
     published: Published,
     range: Range<Offset>,
+    filter: &SharedFilter,
     matches_in: &impl Fn(&Cell, Offset) -> Vec<Match>,
     telemetry: &Telemetry,
 ) -> Result<Stretch, CellError> {
     let mut from = range.end;
     for _ in 0..TAIL_STEP_GRIDS_MAX {
+        from = scan::skim_back(file, &published, filter, range.start..from, telemetry)?;
         let cells = cells_before(file, &published, from)?;
         telemetry.reads.inc();
         from = cells.first().map_or(range.start, Cell::start);

@@ -11,14 +11,14 @@ use super::{
     around::Around,
     member::Member,
     scan::Clear,
-    segment::{self, Bounds, Picks, SharedSegment},
+    segment::{self, Bounds, Picks, Segment, SharedSegment},
     select::Selected,
     subscription::Subscription,
 };
 use crate::{
-    entry::{Offset, flag},
+    entry::{Offset, encode::Shape, flag},
     file::Cell,
-    limits::SCAN_BYTES_MIN,
+    limits::{SCAN_BYTES_MIN, UNGATHERED_MAX},
     watch::FileId,
 };
 
@@ -74,9 +74,16 @@ impl Subscription {
             return self.advance_piece(index, context, now);
         }
         let at = member.at();
-        match self.search_ahead(index, at, stop, context) {
+        if let Some(step) = self.take_gathered(index, stop, context) {
+            return step;
+        }
+        match self.search_ahead(index, at, stop, Some(self.shape), context) {
             Err(step) => return step,
-            Ok(None) => {}
+            Ok(None) => {
+                if let Some(step) = self.take_gathered(index, stop, context) {
+                    return step;
+                }
+            }
             Ok(Some(clear)) => return self.pass_to(index, clear),
         }
         match self.poll_entries(index, stop, context, now) {
@@ -86,6 +93,36 @@ impl Subscription {
         }
     }
 
+    /// Takes what a search has gathered at the member's place, if it is what the member wants.
+    fn take_gathered(&mut self, index: usize, stop: Offset, context: &Context<'_>) -> Option<Step> {
+        let member = &mut self.members[index];
+        if self.filter.filter.is_everything() || member.after_gap || member.at_edge || member.waiting.is_some() {
+            return None;
+        }
+        let place =
+            Place { file: &member.file, now: member.known, at: member.at(), cell: member.at(), grid: self.grid };
+        match self.feed.poll_gathered(context, &mut member.gathered, &place, &self.filter, self.shape) {
+            Poll::Pending => Some(Step::Waiting),
+            Poll::Ready(None) => None,
+            Poll::Ready(Some(segment)) if !self.fits(&segment, stop) => {
+                self.members[index].at_edge = true;
+                None
+            }
+            Poll::Ready(Some(segment)) => {
+                let step = self.take_segment(index, segment);
+                // Behind it a search goes on, not a cell.
+                let member = &mut self.members[index];
+                (member.is_sparse, member.ungathered) = (true, 0);
+                Some(step)
+            }
+        }
+    }
+
+    /// Whether a shared segment has nothing that the subscription does not want.
+    fn fits(&self, segment: &Segment, stop: Offset) -> bool {
+        segment.end <= stop && u64::from(segment.matches) <= self.remaining && segment.lies_in(self.span)
+    }
+
     /// Searches ahead from a place where it may be long until something matches: how far nothing does, if that is any
     /// further.
     pub(super) fn search_ahead(
@@ -93,6 +130,7 @@ impl Subscription {
         index: usize,
         at: Offset,
         stop: Offset,
+        gather: Option<Shape>,
         context: &Context<'_>,
     ) -> Result<Option<Clear>, Step> {
         let member = &mut self.members[index];
@@ -101,11 +139,11 @@ impl Subscription {
             return Ok(None);
         }
         let place = Place { file: &member.file, now: member.known, at, cell: at, grid: self.grid };
-        match self.feed.poll_clear(context, &mut member.search_ahead, &place, &self.filter, stop) {
+        match self.feed.poll_clear(context, &mut member.search_ahead, &place, &self.filter, gather, stop) {
             Poll::Pending => Err(Step::Waiting),
             Poll::Ready(Ok(clear)) if clear.end > at => Ok(Some(clear)),
             Poll::Ready(Ok(_)) => {
-                member.is_sparse = false;
+                (member.is_sparse, member.ungathered) = (false, member.ungathered + 1);
                 Ok(None)
             }
             Poll::Ready(Err(error)) => Err(self.fail(index, &error)),
@@ -175,7 +213,7 @@ impl Subscription {
         if segment.entries > 0 {
             member.after_gap = false;
         }
-        member.is_sparse = segment.entries == 0;
+        member.is_sparse = segment.entries == 0 || member.ungathered < UNGATHERED_MAX;
         let id = member.file.id;
         self.release_held(index, segment.end);
         if segment.entries == 0 { Step::Moved } else { Step::Entries(id, segment) }

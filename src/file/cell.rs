@@ -75,6 +75,13 @@ pub struct Plan<'a> {
     pub mtime: Nanos,
 }
 
+impl Plan<'_> {
+    /// What the beginning of the file tells about records from [`CONTEXT_BYTES`] on: for all of them the same.
+    pub fn settled_context(&self) -> Context {
+        context(self.rules, &self.beginning, CONTEXT_BYTES, self.mtime)
+    }
+}
+
 /// Whole records that follow each other in a file.
 #[derive(Debug)]
 pub struct Cell {
@@ -346,8 +353,7 @@ impl Cell {
     }
 
     fn context_at(&self, offset: Offset) -> Context {
-        let known = offset.0.min(CONTEXT_BYTES as u64).min(self.beginning.len() as u64) as usize;
-        Context::new(&self.rules, &self.beginning[..known], Nanos(self.mtime.0.saturating_add(LATEST_SLACK_NANOS)))
+        context(&self.rules, &self.beginning, offset.0.min(CONTEXT_BYTES as u64) as usize, self.mtime)
     }
 
     /// Which records are wanted by somebody who is known by `number`; `make` finds out, unless that is remembered.
@@ -535,6 +541,12 @@ fn record(line: &[u8], at: usize, line_max: usize) -> Record {
         len
     };
     Record { at: index(at), len: index(len), flags }
+}
+
+/// What `len` bytes of a file's beginning tell about its records.
+fn context(rules: &Rules, beginning: &[u8], len: usize, mtime: Nanos) -> Context {
+    let known = len.min(beginning.len());
+    Context::new(rules, &beginning[..known], Nanos(mtime.0.saturating_add(LATEST_SLACK_NANOS)))
 }
 
 /// A line without the carriage return that belongs to its terminator.

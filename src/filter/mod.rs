@@ -2,6 +2,8 @@
 //!
 //! Pure: it sees the bytes of a record and what parsing says of them, and neither files nor clocks.
 
+mod fingers;
+mod levels;
 mod prefilter;
 
 use std::{collections::BTreeMap, fmt};
@@ -13,6 +15,7 @@ pub use prefilter::Prefilter;
 use crate::{
     entry::{LevelRange, Severity, severity::LevelError},
     limits::{PATTERN_BYTES_MAX, PATTERN_COUNT_MAX, PATTERNS_COMPILED_BYTES_MAX},
+    parse::Rules,
 };
 
 /// What a request says about the records that it wants.
@@ -36,7 +39,10 @@ pub struct Filter {
     include: Vec<Regex>,
     exclude: Vec<Regex>,
     fields: Vec<(String, String)>,
-    prefilter: Option<Prefilter>,
+    /// A pattern, as it is searched for in many records.
+    pattern: Option<Prefilter>,
+    /// What is searched for where there is no such pattern, and severities are spelled as they usually are.
+    severity: Option<Prefilter>,
 }
 
 /// Why a filter was refused; names the field of the request.
@@ -96,8 +102,10 @@ impl Filter {
         }
         let fields: Vec<_> = spec.fields.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let key = format!("{level:?} {:?} {:?} {fields:?}", spec.include, spec.exclude);
-        let prefilter = Prefilter::of(&spec.include);
-        Ok(Self { key, level, include, exclude, fields, prefilter })
+        let pattern = Prefilter::of(&spec.include);
+        let is_severe = matches!(level, LevelRange::Between(low, _) if low >= Severity::Error);
+        let severity = is_severe.then_some(Prefilter::Errors);
+        Ok(Self { key, level, include, exclude, fields, pattern, severity })
     }
 
     /// A text that is equal for filters that select the same.
@@ -113,9 +121,10 @@ impl Filter {
             && self.fields.is_empty()
     }
 
-    /// What to search for in many records at once: those in which it is not found are not selected.
-    pub fn prefilter(&self) -> Option<&Prefilter> {
-        self.prefilter.as_ref()
+    /// What to search for in many records at once that are read by `rules`: those in which it is not found are not
+    /// selected.
+    pub fn prefilter(&self, rules: &Rules) -> Option<&Prefilter> {
+        self.pattern.as_ref().or(self.severity.as_ref().filter(|_| rules.spells_levels()))
     }
 
     /// Whether a record is selected if the prefilter's match lies in it, whatever else it holds.
@@ -123,7 +132,7 @@ impl Filter {
         let alone = self.include.len() == 1 && self.exclude.is_empty() && self.fields.is_empty();
         alone
             && self.level == LevelRange::Everything
-            && self.prefilter.as_ref().is_some_and(|prefilter| !prefilter.has_looks())
+            && self.pattern.as_ref().is_some_and(|prefilter| !prefilter.has_looks())
     }
 
     /// Whether a record with these bytes and of this severity is selected, but for [`fields`](Self::wanted_fields). Its

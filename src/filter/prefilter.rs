@@ -9,13 +9,21 @@ use std::ops::Range;
 use regex_automata::{Input, meta};
 use regex_syntax::hir::{Hir, HirKind, Look, Repetition};
 
+use super::levels;
 use crate::limits::PATTERNS_COMPILED_BYTES_MAX;
 
-/// The counterpart of a pattern for text that holds many records.
+/// What to search for in text that holds many records.
 #[derive(Clone, Debug)]
-pub struct Prefilter {
-    regex: meta::Regex,
-    has_looks: bool,
+pub enum Prefilter {
+    /// The counterpart of a pattern that must match.
+    Pattern {
+        /// What is searched for.
+        regex: Box<meta::Regex>,
+        /// Whether it asks for what stands beside its match.
+        has_looks: bool,
+    },
+    /// Whatever may be the severity of an error or worse.
+    Errors,
 }
 
 impl Prefilter {
@@ -34,7 +42,7 @@ impl Prefilter {
             .nfa_size_limit(Some(PATTERNS_COMPILED_BYTES_MAX))
             .hybrid_cache_capacity(PATTERNS_COMPILED_BYTES_MAX);
         let regex = meta::Builder::new().configure(config).build_from_hir(&in_many(hir)).ok()?;
-        Some(Self { regex, has_looks })
+        Some(Self::Pattern { regex: Box::new(regex), has_looks })
     }
 
     /// Where it matches first in `range` of `text`, which is whole records, each ended by LF or CR LF but for the last.
@@ -42,13 +50,19 @@ impl Prefilter {
     /// The record in which the match begins may be one that the pattern matches, and none before it is. To find the next
     /// one, search from the record behind it on.
     pub fn find(&self, text: &[u8], range: Range<usize>) -> Option<Range<usize>> {
-        self.regex.search(&Input::new(text).range(range)).map(|found| found.range())
+        match self {
+            Self::Pattern { regex, .. } => regex.search(&Input::new(text).range(range)).map(|found| found.range()),
+            Self::Errors => levels::find(text, range),
+        }
     }
 
     /// Whether it asks for what stands beside its match, such as the beginning of a line: then it may miss records whose
     /// beginning or end is not where a line begins or ends.
     pub fn has_looks(&self) -> bool {
-        self.has_looks
+        match self {
+            Self::Pattern { has_looks, .. } => *has_looks,
+            Self::Errors => true,
+        }
     }
 }
 

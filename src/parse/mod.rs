@@ -124,6 +124,11 @@ pub fn message<'r>(rules: &Rules, _context: &Context, record: &'r [u8]) -> Cow<'
     }
 }
 
+/// Whether `line` is a part of a container's line, which its runtime split and which goes on behind it.
+pub fn is_part(line: &[u8]) -> bool {
+    container::is_partial(line)
+}
+
 /// Hands each parsed field of `record` to `each`, as key and value; a key may come twice, then the first one counts.
 /// The source's labels come first, so that no line can pretend to have others. Fields past [`FIELD_COUNT_MAX`] are left
 /// out.

@@ -161,6 +161,11 @@ impl Rules {
         Some(Nanos(fold.start.saturating_mul(SECOND))..Nanos(fold.end.saturating_mul(SECOND)))
     }
 
+    /// Whether severities are spelled in the ways that are known here, and not in those of a configured pattern.
+    pub fn spells_levels(&self) -> bool {
+        self.format != Format::Regex
+    }
+
     /// Whether several lines may be one record by `multiline`; else every line starts one.
     pub fn joins_lines(&self) -> bool {
         !matches!(self.starts, Starts::EveryLine)

@@ -3,20 +3,23 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use logtap::{
-    entry::{Nanos, Offset},
+    entry::{Nanos, Offset, encode::Shape},
     feed::{
+        Feed,
         around::Around,
         event::Event,
-        open::Request,
+        open::{self, Request},
         subscription::{End, Piece},
     },
     file::{Cell, cell::Plan},
     filter::{Filter, Spec},
     limits::CONTEXT_BYTES,
     parse::{self, Format, Multiline, Rules, RulesSpec},
+    proto::v1::LogEntry,
+    watch::events::Hints,
 };
 
-use crate::support::{BEGIN, Logs, Random, humantime, next_piece, rules, short, timed};
+use crate::support::{BEGIN, Logs, Next, Random, humantime, next, next_piece, rules, short, timed};
 
 /// A line of one of many formats; rarely one that says what the filters below look for.
 fn line(random: &mut Random, number: usize) -> Vec<u8> {
@@ -146,6 +149,53 @@ async fn searching_finds_what_asking_every_record_finds() {
             let around = Request { around: Around { before: 2, after: 1 }, ..request(&filter) };
             let with_context = logs.get(around).await;
             assert!(expected.iter().all(|message| with_context.contains(message)));
+        }
+    }
+}
+
+/// All entries that a request brings.
+async fn entries(feed: &Arc<Feed>, request: Request) -> Vec<LogEntry> {
+    let mut subscription = open::open(feed, request).await.expect("opened").0;
+    let mut all = Vec::new();
+    loop {
+        match next(&mut subscription).await {
+            Next::Entries(entries) => all.extend(entries),
+            Next::CaughtUp => {}
+            Next::End(end) => {
+                assert_eq!(end, End::Done);
+                return all;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn entries_that_a_search_gathers_are_those_that_cells_give() {
+    for (seed, line_max) in [(11, 1 << 20), (12, 300), (13, 1 << 20)] {
+        let mut random = Random(seed);
+        let bytes = file(&mut random, 12_000);
+        let spec = RulesSpec { timezone: "UTC".to_owned(), ..RulesSpec::default() };
+        let logs = Logs::of_bytes(64 << 20, rules(&spec), line_max, &[("a.log", &bytes)]);
+        let hints = Hints::new(logs.feed.telemetry.clone());
+        // Without a cache nothing is gathered.
+        let plain = Feed::new(logs.catalogue.clone(), hints, logs.feed.telemetry.clone(), 0);
+        for spec in specs() {
+            let filter = Filter::new(&spec).expect("a filter");
+            let shape = Shape::V1 { fields: random.below(2) == 0 };
+            let request = Request { filter, shape, ..crate::support::request(None, None) };
+            let (gathered, given) =
+                (entries(&logs.feed, request.clone()).await, entries(&plain, request.clone()).await);
+            assert_eq!(gathered.len(), given.len(), "seed {seed}, {spec:?}");
+            for (gathered, given) in gathered.iter().zip(&given) {
+                assert_eq!(gathered, given, "seed {seed}, {spec:?}");
+            }
+            assert_eq!(entries(&logs.feed, request.clone()).await, gathered, "what is kept is the same");
+            let tail = entries(&logs.feed, Request { tail: Some(3), ..request.clone() }).await;
+            assert_eq!(tail[..], gathered[gathered.len().saturating_sub(3)..], "seed {seed}, {spec:?}");
+            let limit = Some(1 + random.below(5));
+            let first = entries(&logs.feed, Request { limit, ..request }).await;
+            assert_eq!(first[..], gathered[..first.len()]);
+            assert_eq!(first.len(), gathered.len().min(limit.unwrap_or(0) as usize));
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use logtap::{
-    entry::Nanos,
+    entry::{Nanos, Severity},
+    filter::{Filter, Spec},
     parse::{self, Context, Format, Multiline, Rules, RulesSpec},
 };
 use proptest::{prelude::*, sample};
@@ -28,6 +29,18 @@ static RULES: LazyLock<Vec<Rules>> = LazyLock::new(|| {
 static AUTO: LazyLock<Rules> =
     LazyLock::new(|| Rules::new(&RulesSpec { timezone: "UTC".into(), ..RulesSpec::default() }).expect("good rules"));
 
+/// A filter for errors and worse.
+static ERRORS: LazyLock<Filter> =
+    LazyLock::new(|| Filter::new(&Spec { level: "error".into(), ..Spec::default() }).expect("a level"));
+
+/// Whether a search for errors comes upon a record, alone and between others.
+fn is_searched_for(rules: &Rules, record: &[u8]) -> bool {
+    let Some(prefilter) = ERRORS.prefilter(rules) else { return true };
+    let among = [b"nothing here\n", record, b"\r\nnor here, where it is quiet\n"].concat();
+    let (from, to) = (13, 13 + record.len());
+    prefilter.find(record, 0..record.len()).is_some() && prefilter.find(&among, from..to).is_some()
+}
+
 /// Asks everything that can be asked about a record.
 fn ask_everything(head: &[u8], record: &[u8]) {
     for rules in &*RULES {
@@ -35,6 +48,7 @@ fn ask_everything(head: &[u8], record: &[u8]) {
             let context = Context::new(rules, head, latest);
             let parsed = parse::parse(rules, &context, record);
             assert!(parsed.time.is_none_or(|time| time.0 > 0), "a time is after the epoch");
+            assert!(parsed.severity < Severity::Error || is_searched_for(rules, record), "{}", record.escape_ascii());
             assert_eq!(parsed, parse::parse(rules, &context.clone(), record), "asked again, the same answer");
             parse::recognise(rules, &context, record);
             parse::message(rules, &context, record);
