@@ -10,6 +10,7 @@ use std::{
 use http::Uri;
 use rustls::CertificateError;
 use tonic::{
+    Status,
     metadata::{Ascii, MetadataValue, errors::InvalidMetadataValue},
     transport::{Channel, Endpoint},
 };
@@ -39,6 +40,19 @@ impl Link {
     /// What the other end has against the client's certificate, or its lack, when it closed the connection for that.
     pub fn objection(&self) -> Option<String> {
         self.trouble.objection()
+    }
+
+    /// What `call` comes to, cut short when the connection ends: a call that meets that end may be forgotten by it, and
+    /// would wait for ever.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub(super) async fn unless_over<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        tokio::select! {
+            biased;
+            answer = call => answer,
+            () = self.trouble.over() => Err(Status::unavailable("the connection was closed")),
+        }
     }
 }
 

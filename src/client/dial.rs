@@ -6,8 +6,8 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
@@ -21,6 +21,7 @@ use rustls::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
+    sync::Notify,
 };
 use tokio_rustls::TlsConnector;
 use tower::Service as _;
@@ -42,7 +43,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
 /// Opens connections by one route.
 #[derive(Clone)]
-pub(super) enum Dialer {
+pub(super) struct Dialer {
+    way: Way,
+    trouble: Trouble,
+}
+
+/// How to open one.
+#[derive(Clone)]
+enum Way {
     /// To a Unix socket.
     Unix(PathBuf),
     /// To a port, in clear text.
@@ -55,53 +63,88 @@ pub(super) enum Dialer {
         config: Arc<ClientConfig>,
         /// Whom the other end must prove to be.
         name: ServerName<'static>,
-        /// What TLS broke on.
-        trouble: Trouble,
     },
 }
 
-/// What TLS broke on after the handshake, if it did.
+/// How a connection ended, once it has.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trouble(Arc<Mutex<Option<rustls::Error>>>);
+pub(super) struct Trouble(Arc<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_over: bool,
+    /// What TLS broke on after the handshake, if it did.
+    error: Option<rustls::Error>,
+}
 
 impl Trouble {
-    fn note(&self, error: &rustls::Error) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    fn note_end(&self, error: Option<&io::Error>) {
+        let mut state = self.state();
+        state.is_over = true;
+        if let Some(error) = error.and_then(|error| tls_error(error)) {
+            state.error = Some(error.clone());
+        }
+        drop(state);
+        self.0.wake.notify_waiters();
     }
 
     /// What the other end has against the client's certificate, or its lack.
     pub(super) fn objection(&self) -> Option<String> {
-        let error = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        error.as_ref().filter(|error| is_objection(error)).map(ToString::to_string)
+        let state = self.state();
+        state.error.as_ref().filter(|error| is_objection(error)).map(ToString::to_string)
+    }
+
+    /// Waits until nothing more can come.
+    pub(super) async fn over(&self) {
+        loop {
+            let mut noted = pin!(self.0.wake.notified());
+            // From here on nothing is missed.
+            noted.as_mut().enable();
+            if self.state().is_over {
+                return;
+            }
+            noted.await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Dialer {
-    /// A dialer for `route` that shows `credentials`; what TLS breaks on goes to `trouble`.
+    /// A dialer for `route` that shows `credentials`; how the connection ends goes to `trouble`.
     pub(super) fn new(route: &Route, credentials: &Credentials, trouble: &Trouble) -> Result<Self, ConnectError> {
         let (host, security) = match route {
-            Route::Unix(path) => return Ok(Self::Unix(path.clone())),
+            Route::Unix(path) => return Ok(Self { way: Way::Unix(path.clone()), trouble: trouble.clone() }),
             Route::Tcp { host, security, .. } => (host, security),
         };
         // Hosts are checked when they are read; a bracketed address or a name makes a URI.
         let uri: Uri = format!("http://{route}").parse().map_err(|_| ConnectError::Name(host.clone()))?;
-        Ok(match security {
-            Security::Clear | Security::Loopback => Self::Clear(uri),
-            Security::Tls => Self::Tls {
+        let way = match security {
+            Security::Clear | Security::Loopback => Way::Clear(uri),
+            Security::Tls => Way::Tls {
                 uri,
                 config: Arc::new(config(credentials)?),
                 name: ServerName::try_from(host.clone()).map_err(|_| ConnectError::Name(host.clone()))?,
-                trouble: trouble.clone(),
             },
-        })
+        };
+        Ok(Self { way, trouble: trouble.clone() })
     }
 
     /// Opens a connection.
     pub(super) async fn dial(self) -> io::Result<Wire> {
-        let bytes: Box<dyn Bytes> = match self {
-            Self::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            Self::Clear(uri) => Box::new(tcp(uri).await?),
-            Self::Tls { uri, config, name, trouble } => {
+        let trouble = self.trouble;
+        let bytes: Box<dyn Bytes> = match self.way {
+            Way::Unix(path) => Box::new(Watched { stream: UnixStream::connect(path).await?, trouble }),
+            Way::Clear(uri) => Box::new(Watched { stream: tcp(uri).await?, trouble }),
+            Way::Tls { uri, config, name } => {
                 let stream = TlsConnector::from(config).connect(name, tcp(uri).await?).await?;
                 if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
                     return Err(io::Error::other("it speaks TLS, but not HTTP/2"));
@@ -209,31 +252,41 @@ pub(super) fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Opt
     None
 }
 
-/// A TLS stream that remembers what it broke on.
+/// A stream that tells how it ended.
 struct Watched<S> {
     stream: S,
     trouble: Trouble,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if let Poll::Ready(Err(error)) = &result
-            && let Some(error) = tls_error(error)
-        {
-            self.trouble.note(error);
+impl<S> Watched<S> {
+    fn watch<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &result {
+            self.trouble.note_end(Some(error));
         }
         result
     }
 }
 
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = buf.remaining();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if matches!(result, Poll::Ready(Ok(()))) && room > 0 && buf.remaining() == room {
+            self.trouble.note_end(None);
+        }
+        self.watch(result)
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch(result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch(result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -373,8 +373,11 @@ async fn call(link: &Link, request: StreamBatchesRequest) -> Result<tonic::Respo
         request.metadata_mut().insert("authorization", authorization);
     }
     let path = PathAndQuery::from_static("/logtap.v1.LogService/StreamBatches");
-    grpc.ready().await.map_err(|error| Box::new(Status::unavailable(innermost(&error))))?;
-    grpc.server_streaming(request, path, BatchCodec).await.map_err(Box::new)
+    let answer = async {
+        grpc.ready().await.map_err(|error| Status::unavailable(innermost(&error)))?;
+        grpc.server_streaming(request, path, BatchCodec).await
+    };
+    link.unless_over(answer).await.map_err(Box::new)
 }
 
 /// Whether another attempt may do better than one that ended with `status`.

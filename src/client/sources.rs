@@ -64,7 +64,8 @@ pub async fn list_sources(target: &Target, names: &[String]) -> Result<Vec<Sourc
         if let Some(authorization) = &link.authorization {
             request.metadata_mut().insert("authorization", authorization.clone());
         }
-        let answer = tokio::time::timeout(ANSWER_MAX, client.list_sources(request)).await;
+        let call = link.unless_over(client.list_sources(request));
+        let answer = tokio::time::timeout(ANSWER_MAX, call).await;
         let page = answer
             .map_err(|_| ListError::Connect(ConnectError::TimedOut))?
             .map_err(|status| match link.objection() {

@@ -15,7 +15,10 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::ring, version};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tempfile::TempDir;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::support::{Server, eventually, get, http1, http2, read_until_closed, soon, text};
@@ -172,6 +175,23 @@ async fn the_common_name_of_a_valid_client_certificate_is_handed_on() {
         ask(Some(&expired)).await.expect_err("it has expired");
     }
     eventually("the refusals to be counted", || server.ended("tls") == 4).await;
+}
+
+/// With TLS 1.3 a client has said its first words before it hears that its certificate does not do. Unread, they would
+/// make a reset of the end of the connection, and that takes the reason back.
+#[tokio::test]
+async fn who_is_refused_hears_why_whatever_it_has_said() {
+    let authority = Authority::new();
+    let (server, _tls) = authority.server(ClientCertificates::Optional(authority.path("ca.pem")));
+    let foreign = Authority::new().sign(&["alice"], |_| {});
+    for _ in 0..50 {
+        let mut stream =
+            authority.connect(&server, Some(&foreign), &version::TLS13).await.expect("its own part is done");
+        stream.write_all(&[b'x'; 8 << 10]).await.expect("the server reads");
+        let refused = soon("the reason", stream.read_u8()).await.expect_err("another authority signed it");
+        assert!(refused.to_string().contains("received fatal alert"), "{refused}");
+    }
+    server.all_gone().await;
 }
 
 #[tokio::test]

@@ -82,8 +82,9 @@ impl Openings {
     async fn open_tls(&self, connection: &Connection, tls: &Tls, io: Rewound<SocketIo>) -> Opening {
         let (stream, info) = match timeout(self.deadline, tls.accept(io)).await {
             Ok(Ok(accepted)) => accepted,
-            Ok(Err(error)) => {
+            Ok(Err((error, io))) => {
                 self.report(connection, &error.to_string());
+                Box::pin(farewell(io, b"", self.deadline)).await;
                 return Opening::Over(Ending::Tls);
             }
             Err(_) => return Opening::Over(Ending::Silent),
@@ -133,8 +134,8 @@ async fn greet<T: AsyncRead + Unpin>(mut io: T) -> io::Result<(Greeting, Rewound
     }
 }
 
-/// Says `last` to a peer that speaks something else, and waits until it has gone: closing a socket with unread bytes
-/// would take `last` back from a peer that has not read it yet.
+/// Says `last` to a peer that is refused, and waits until it has gone: closing a socket with unread bytes would take back
+/// what a peer was told and has not read yet.
 async fn farewell<T: AsyncRead + AsyncWrite + Unpin>(mut io: T, last: &[u8], patience: Duration) {
     let mut rest = [0; 1024];
     let goodbye = async {

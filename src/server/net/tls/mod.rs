@@ -7,7 +7,7 @@ mod certificate;
 mod load;
 
 use std::{
-    fmt,
+    fmt, io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
@@ -114,15 +114,16 @@ impl Tls {
         [settings.certificate, settings.key].into_iter().chain(ca).collect()
     }
 
-    /// Makes the handshake; it has no deadline of its own.
-    pub(super) async fn accept<T>(&self, io: T) -> std::io::Result<(TlsStream<T>, TlsInfo)>
+    /// Makes the handshake; it has no deadline of its own. When it fails the peer has been told why, but may not have
+    /// heard it yet.
+    pub(super) async fn accept<T>(&self, io: T) -> Result<(TlsStream<T>, TlsInfo), (io::Error, T)>
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
         let acceptor = TlsAcceptor::from(self.current.load_full());
         // What rustls holds in clear and encrypted is pinned by a reader that stopped.
         let bounded = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(limits::TLS_BUFFER_BYTES));
-        let stream = acceptor.accept_with(io, bounded).await?;
+        let stream = acceptor.accept_with(io, bounded).into_fallible().await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let info = TlsInfo {
             client_name: shown.and_then(|shown| certificate::common_name(shown)).map(Arc::from),
