@@ -32,7 +32,7 @@ const PROGRAM: &str = "LOGTAP_TEST_PROGRAM";
 /// thousand TLS handshakes that stop in the middle take most of it.
 const COST_MAX: u64 = 32 << 20;
 /// What the same attack once more may cost beyond that: the allocator kept what was freed, and gives it out again.
-const AGAIN_MAX: u64 = 2 << 20;
+const AGAIN_MAX: u64 = 4 << 20;
 /// What the kernel may hold for one connection that is not read, in bytes.
 pub const UNSENT_MAX: u64 = 128 << 10;
 /// Longest time that another client waits for its answer meanwhile, and half of the time at most.
