@@ -35,7 +35,8 @@ fn main() {
     let (whole, parts) = (directory.path().join("whole"), directory.path().join("parts"));
     fs::create_dir_all(&whole).and_then(|()| fs::create_dir_all(&parts)).expect("room");
     let one = whole.join("app.log");
-    write_lines(&one, mib << 20);
+    let end = write_lines(&one, mib << 20);
+    let minute = prost_types::Timestamp { seconds: end.as_secs() as i64 - 60, nanos: 0 };
     let rotated = rotate(&one, &parts);
     let sparse = directory.path().join("sparse.log");
     write_sparse(&sparse, &one);
@@ -43,10 +44,10 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let mut report = Report { mib, rows: Vec::new() };
     println!("{mib} MiB of mixed lines; ms, the best of {RUNS}\n");
-    measure(&runtime, &mut report, "one file", &one, &Rival::of_files(vec![one.clone()]));
+    measure(&runtime, &mut report, "one file", &one, minute, &Rival::of_files(vec![one.clone()]));
     let live = parts.join("app.log");
-    measure(&runtime, &mut report, "ten parts, five of them .gz", &live, &Rival::of_files(rotated));
-    measure_sparse(&runtime, &mut report, &sparse);
+    measure(&runtime, &mut report, "ten parts, five of them .gz", &live, minute, &Rival::of_files(rotated));
+    measure_sparse(&runtime, &mut report, &sparse, minute);
     println!("\n{}", report.to_json());
 }
 
@@ -103,7 +104,14 @@ impl Rival {
     }
 }
 
-fn measure(runtime: &tokio::runtime::Runtime, report: &mut Report, data: &str, live: &Path, rival: &Rival) {
+fn measure(
+    runtime: &tokio::runtime::Runtime,
+    report: &mut Report,
+    data: &str,
+    live: &Path,
+    minute: prost_types::Timestamp,
+    rival: &Rival,
+) {
     let archives = !rival.packed.is_empty();
     // The archives are asked for by their time; then every part is searched.
     let since = archives.then_some(prost_types::Timestamp { seconds: 1, nanos: 0 });
@@ -117,8 +125,6 @@ fn measure(runtime: &tokio::runtime::Runtime, report: &mut Report, data: &str, l
         best(|| Some(fresh())).expect("it answers")
     };
     report.add(data, "tail 10", ask(&v1::LogRequest { tail: Some(10), ..Default::default() }, false), rival.tail());
-    let minute = now() - Duration::from_secs(60);
-    let minute = prost_types::Timestamp { seconds: minute.as_secs() as i64, nanos: 0 };
     report.add(
         data,
         "since the last minute",
@@ -145,11 +151,14 @@ fn measure(runtime: &tokio::runtime::Runtime, report: &mut Report, data: &str, l
     }
 }
 
-fn measure_sparse(runtime: &tokio::runtime::Runtime, report: &mut Report, sparse: &Path) {
+fn measure_sparse(
+    runtime: &tokio::runtime::Runtime,
+    report: &mut Report,
+    sparse: &Path,
+    minute: prost_types::Timestamp,
+) {
     let daemon = Daemon::serve(sparse);
     let mut client = runtime.block_on(daemon.client());
-    let minute = now() - Duration::from_secs(60);
-    let minute = prost_types::Timestamp { seconds: minute.as_secs() as i64, nanos: 0 };
     for (what, request) in [
         ("tail 10", v1::LogRequest { tail: Some(10), ..Default::default() }),
         ("since the last minute", v1::LogRequest { since: Some(minute), ..Default::default() }),
@@ -229,8 +238,9 @@ impl Drop for Daemon {
     }
 }
 
-/// Writes lines of several formats, the times of which end now, a day in all; one in a hundred is an error.
-fn write_lines(path: &Path, bytes: u64) {
+/// Writes lines of several formats, the times of which end now, a day in all; one in a hundred is an error. Returns when
+/// they end.
+fn write_lines(path: &Path, bytes: u64) -> Duration {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path).expect("room"));
     let (end, day) = (now().as_millis() as u64, 86_400_000);
     let (mut written, mut number, mut line) = (0, 0_u64, String::new());
@@ -265,6 +275,7 @@ fn write_lines(path: &Path, bytes: u64) {
         number += 1;
     }
     out.flush().expect("room");
+    Duration::from_millis(end)
 }
 
 /// The same lines as a live file and its rotated predecessors, of which the older ones are compressed; the live one first.

@@ -70,8 +70,19 @@ pub const SCAN_BYTES_MIN: u64 = 128 * KIB as u64;
 pub const SCAN_WORK_MAX: Duration = Duration::from_millis(5);
 /// What a search finds is made into so many segments in a row before anybody asks for them.
 pub const GATHER_AHEAD_MAX: usize = 16;
+/// What nobody but its maker has asked for has this share of the cache: 1 / 8.
+pub const CACHE_FRESH_SHARE: usize = 8;
+/// But no less than so many bytes, if there are so many.
+pub const CACHE_FRESH_BYTES_MIN: usize = MIB;
+/// Segments that searches make end at multiples of so many bytes of the file offset, besides: those who came from different
+/// places go on with the same ones.
+pub const GATHER_GRID_BYTES: u64 = MIB as u64;
+/// A searched block is longer than this, in bytes, so that it holds a whole record.
+pub const SCAN_SLACK_BYTES: u64 = 64 * KIB as u64;
 /// After so many searches in a row from which nothing could be made, cells are read for as long as they have matches.
 pub const UNGATHERED_MAX: usize = 3;
+/// A search that makes segments works for so many times as long before others have their turn: 20 ms.
+pub const GATHER_WORK_FACTOR: u32 = 4;
 /// With a smaller cache, in bytes, a search makes no segments: they would be gone before somebody asks.
 pub const GATHER_CACHE_MIN: usize = 4 * GATHER_AHEAD_MAX * SEGMENT_BYTES;
 /// Of the processors, this share searches history at the same time: 1 / 2, and one at least.
@@ -286,7 +297,10 @@ pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(180);
 
 // ---- Watching ----
 
-/// Wake-ups of one file are at least this far apart; the first after quiet goes out at once.
+/// A change that comes so long after the last look at its file is looked at at once: a clock ticks in milliseconds, so that
+/// to wait for one costs two.
+pub const WAKE_AT_ONCE_AFTER: Duration = Duration::from_micros(500);
+/// A change that comes sooner is looked at this long after the last look: under load, whole cells flow.
 pub const WAKE_INTERVAL: Duration = Duration::from_millis(1);
 /// A segment that ended at the head serves a reader that comes this late, though the head has moved on.
 pub const OPEN_SEGMENT_AGE_MAX: Duration = Duration::from_millis(2);
@@ -423,6 +437,7 @@ const _: () = assert!(CLIENT_BULK_BATCH_BYTES as usize <= BATCH_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX + 2 * STREAM_CURSOR_BYTES_MAX < CLIENT_BATCH_BYTES_MAX);
 const _: () = assert!(MERGE_AHEAD_BYTES_MIN <= GRID_BYTES && MERGE_AHEAD_BYTES < CACHE_BYTES_DEFAULT);
 const _: () = assert!(2 * GRID_BYTES <= SCAN_BYTES_MIN && SCAN_BYTES_MIN <= SCAN_BLOCK_BYTES as u64);
+const _: () = assert!(GATHER_GRID_BYTES.is_multiple_of(SCAN_BLOCK_BYTES as u64));
 const _: () = assert!(SCAN_BLOCK_BYTES as u64 <= SCAN_WINDOW_BYTES && SCAN_WINDOW_BYTES.is_multiple_of(GRID_BYTES));
 const _: () = assert!(ARCHIVE_HISTORY_BYTES >= 32 * KIB + GRID_BYTES as usize);
 const _: () = assert!(ARCHIVE_STEP_BYTES as u64 <= ARCHIVE_CHECKPOINT_BYTES);
@@ -442,6 +457,7 @@ const _: () = assert!(COMPRESSED_BYTES_MIN < BATCH_BYTES_DEFAULT && BATCH_BYTES_
 const _: () = assert!(PAGE_ENTRIES_DEFAULT <= PAGE_ENTRIES_MAX);
 const _: () = assert!(CURSOR_TEXT_BYTES_MAX < HEADER_BYTES_MAX as usize);
 const _: () = assert!(STREAM_CURSOR_BYTES_CHEAP <= TRAILER_CURSOR_BYTES_MAX);
+const _: () = assert!(WAKE_AT_ONCE_AFTER.as_nanos() < WAKE_INTERVAL.as_nanos());
 const _: () = assert!(WAKE_INTERVAL.as_nanos() <= OPEN_SEGMENT_AGE_MAX.as_nanos());
 const _: () = assert!(SCANS_MAX < BLOCKING_THREADS_MAX);
 const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX && REFUSALS_MAX < CONNECTIONS_PER_ADDRESS_MAX);

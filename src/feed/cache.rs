@@ -3,6 +3,10 @@
 //! Whoever asks first for something that is not there leads: it makes the thing, and everybody who asks meanwhile waits
 //! for that one flight. What a flight brings is handed to those who wait through the flight itself, so a cache with
 //! room for nothing still serves everybody who asked.
+//!
+//! What nobody but its maker has asked for has an eighth of the budget to itself. One who reads a whole file alone
+//! therefore goes through little memory again and again, which stays in the processor's own cache, and drives out nothing
+//! that is shared.
 
 use std::{
     collections::HashMap,
@@ -15,7 +19,7 @@ use std::{
 use lru::LruCache;
 
 use crate::{
-    limits::CACHE_ITEM_OVERHEAD_BYTES,
+    limits::{CACHE_FRESH_BYTES_MIN, CACHE_FRESH_SHARE, CACHE_ITEM_OVERHEAD_BYTES},
     sync::{Mutex, lock},
 };
 
@@ -32,10 +36,69 @@ pub struct Cache<K, V, E> {
 }
 
 struct Inner<K, V, E> {
-    ready: LruCache<K, V>,
+    /// What was made and not asked for since.
+    fresh: Shelf<K, V>,
+    /// What was asked for again.
+    shared: Shelf<K, V>,
     flights: HashMap<K, Arc<Flight<V, E>>>,
-    /// Bytes of `ready`, overhead included; never above the budget while the lock is free.
+}
+
+/// Things up to a number of bytes, those that were used last.
+struct Shelf<K, V> {
+    things: LruCache<K, V>,
+    /// Their bytes, overhead included; never above the room while the lock is free.
     bytes: usize,
+    room: usize,
+}
+
+impl<K: Hash + Eq, V: Weigh> Shelf<K, V> {
+    fn new(room: usize) -> Self {
+        Self { things: LruCache::unbounded(), bytes: 0, room }
+    }
+
+    fn put(&mut self, key: K, value: V) {
+        let added = weight(&value);
+        self.take(&key);
+        if added > self.room {
+            return;
+        }
+        self.bytes += added;
+        self.things.put(key, value);
+        while self.bytes > self.room {
+            let Some((_, oldest)) = self.things.pop_lru() else { break };
+            self.bytes -= weight(&oldest);
+        }
+    }
+
+    fn take(&mut self, key: &K) -> Option<V> {
+        let value = self.things.pop(key)?;
+        self.bytes -= weight(&value);
+        Some(value)
+    }
+}
+
+/// Bytes that keeping a thing costs.
+fn weight(value: &impl Weigh) -> usize {
+    value.weight() + CACHE_ITEM_OVERHEAD_BYTES
+}
+
+impl<K: Hash + Eq + Clone, V: Weigh, E> Inner<K, V, E> {
+    /// What is kept under `key`.
+    fn find(&mut self, key: &K) -> Option<&V> {
+        match self.shared.things.get(key) {
+            Some(value) => Some(value),
+            None => self.fresh.things.get(key),
+        }
+    }
+
+    /// Keeps for longer what somebody else than its maker has asked for.
+    fn share(&mut self, key: &K) {
+        if self.shared.room > 0
+            && let Some(value) = self.fresh.take(key)
+        {
+            self.shared.put(key.clone(), value);
+        }
+    }
 }
 
 /// Something being made.
@@ -94,17 +157,18 @@ pub struct Lead<K: Hash + Eq + Clone, V: Weigh, E: Clone> {
 impl<K: Hash + Eq + Clone, V: Weigh, E: Clone> Cache<K, V, E> {
     /// A cache that keeps at most `budget` bytes.
     pub fn new(budget: usize) -> Arc<Self> {
-        let inner = Inner { ready: LruCache::unbounded(), flights: HashMap::new(), bytes: 0 };
+        // A small cache has no parts.
+        let fresh = (budget / CACHE_FRESH_SHARE).max(budget.min(CACHE_FRESH_BYTES_MIN));
+        let inner = Inner { fresh: Shelf::new(fresh), shared: Shelf::new(budget - fresh), flights: HashMap::new() };
         Arc::new(Self { inner: Mutex::new(inner), budget })
     }
 
     /// Asks for something. What is kept but not `usable` any more is made anew.
     pub fn ask(self: &Arc<Self>, key: &K, usable: impl Fn(&V) -> bool) -> Answer<K, V, E> {
         let mut inner = lock(&self.inner);
-        if let Some(value) = inner.ready.get(key)
-            && usable(value)
-        {
-            return Answer::Hit(value.clone());
+        if let Some(value) = inner.find(key).filter(|value| usable(value)).cloned() {
+            inner.share(key);
+            return Answer::Hit(value);
         }
         if let Some(flight) = inner.flights.get(key) {
             return Answer::Wait(Waiting { flight: flight.clone(), number: None });
@@ -118,7 +182,7 @@ impl<K: Hash + Eq + Clone, V: Weigh, E: Clone> Cache<K, V, E> {
     /// What is kept under `key`, or a place among those who wait for it to be made, if somebody does.
     pub fn join(&self, key: &K) -> Option<Joined<V, E>> {
         let mut inner = lock(&self.inner);
-        if let Some(value) = inner.ready.get(key) {
+        if let Some(value) = inner.find(key) {
             return Some(Joined::Hit(value.clone()));
         }
         inner.flights.get(key).map(|flight| Joined::Wait(Waiting { flight: flight.clone(), number: None }))
@@ -131,29 +195,23 @@ impl<K: Hash + Eq + Clone, V: Weigh, E: Clone> Cache<K, V, E> {
 
     /// What is kept under `key`, without asking for it to be made.
     pub fn peek(&self, key: &K) -> Option<V> {
-        lock(&self.inner).ready.get(key).cloned()
+        lock(&self.inner).find(key).cloned()
+    }
+
+    /// The same for somebody who did not make it: it is kept for longer.
+    pub fn get(&self, key: &K) -> Option<V> {
+        let mut inner = lock(&self.inner);
+        let value = inner.find(key).cloned();
+        if value.is_some() {
+            inner.share(key);
+        }
+        value
     }
 
     /// Bytes kept.
     pub fn bytes(&self) -> usize {
-        lock(&self.inner).bytes
-    }
-
-    fn keep(&self, inner: &mut Inner<K, V, E>, key: K, value: V) {
-        let weight = |value: &V| value.weight() + CACHE_ITEM_OVERHEAD_BYTES;
-        let added = weight(&value);
-        if let Some(before) = inner.ready.pop(&key) {
-            inner.bytes -= weight(&before);
-        }
-        if added > self.budget {
-            return;
-        }
-        inner.bytes += added;
-        inner.ready.put(key, value);
-        while inner.bytes > self.budget {
-            let Some((_, oldest)) = inner.ready.pop_lru() else { break };
-            inner.bytes -= weight(&oldest);
-        }
+        let inner = lock(&self.inner);
+        inner.fresh.bytes + inner.shared.bytes
     }
 }
 
@@ -189,7 +247,9 @@ impl<K: Hash + Eq + Clone, V: Weigh, E: Clone> Lead<K, V, E> {
             let mut inner = lock(&self.cache.inner);
             inner.flights.remove(&key);
             if let (Landed::Value(value), true) = (&landed, keep) {
-                self.cache.keep(&mut inner, key, value.clone());
+                // What was there is not usable any more.
+                inner.shared.take(&key);
+                inner.fresh.put(key, value.clone());
             }
         }
         // After the cache: who asks from here on finds the thing or leads itself, and who asked before holds the

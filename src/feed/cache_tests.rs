@@ -41,6 +41,17 @@ fn the_budget_is_kept_and_the_oldest_go_first() {
 }
 
 #[test]
+fn what_is_shared_outlives_what_only_its_maker_needed() {
+    let cache = Things::new(16 << 20);
+    let thing = Thing((64 << 10) - CACHE_ITEM_OVERHEAD_BYTES);
+    (0..2).for_each(|key| lead(&cache, key).fulfil(thing.clone()));
+    assert_eq!(cache.get(&0), Some(thing.clone()), "asked for by another one");
+    (2..100).for_each(|key| lead(&cache, key).fulfil(thing.clone()));
+    assert_eq!([0, 1, 67, 68, 99].map(|key| cache.peek(&key).is_some()), [true, false, false, true, true]);
+    assert_eq!(cache.bytes(), (2 << 20) + (64 << 10), "an eighth, and the one");
+}
+
+#[test]
 fn with_no_room_those_who_wait_are_served_all_the_same() {
     let cache = Things::new(0);
     let first = lead(&cache, 1);

@@ -32,9 +32,18 @@ use crate::{
     file::{Cell, CellError, Content, cell::Plan},
     limits::{CONTEXT_BYTES, CURSOR_BYTES, GATHER_AHEAD_MAX, GATHER_CACHE_MIN, LOOK_BACK_BYTES},
     parse::{self, Context, Parsed},
-    telemetry::{ShapeLabel, Telemetry},
+    telemetry::{ShapeLabel, SourceLabel, Telemetry},
     watch::LogFile,
 };
+
+/// What somebody wants to have gathered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    /// The form of the entries.
+    pub shape: Shape,
+    /// Whether the first ones are waited for, so that they go out before a segment is full.
+    pub is_eager: bool,
+}
 
 /// Who is gathered for.
 #[derive(Clone)]
@@ -43,6 +52,7 @@ pub(super) struct For {
     /// The key of a segment, but for where it starts.
     key: Key,
     shape: Shape,
+    is_eager: bool,
     /// Where the search ends at the latest.
     limit: Offset,
     telemetry: Arc<Telemetry>,
@@ -112,12 +122,13 @@ impl Feed {
         &self,
         place: &Place<'_>,
         filter: &SharedFilter,
-        shape: Shape,
+        wish: Wish,
         limit: Offset,
     ) -> Option<For> {
+        let Wish { shape, is_eager } = wish;
         let key = place.key(place.at, Kind::Segment(shape, filter.number));
         let (cache, telemetry) = (self.cache.clone(), self.telemetry.clone());
-        (cache.budget() >= GATHER_CACHE_MIN).then(|| For { cache, key, shape, limit, telemetry })
+        (cache.budget() >= GATHER_CACHE_MIN).then(|| For { cache, key, shape, is_eager, limit, telemetry })
     }
 
     /// What a search has gathered at a place, or is about to; nothing where none does.
@@ -286,9 +297,9 @@ impl<'a> Gatherer<'a> {
         EntryCursor { key, lineage, offset, head: self.head, tail, after_piece: false }.encode()
     }
 
-    /// Whether it has made nothing yet: whoever waits for the first entries waits for no more.
+    /// Whether it has the very first entries, which whoever waits is to have at once.
     pub fn is_first(&self) -> bool {
-        self.made == 0 && self.sheaf.entries > 0
+        self.to.is_eager && self.made == 0 && self.sheaf.entries > 0
     }
 
     /// Hands on what was gathered up to the record that begins at `place`, and goes on there, unless somebody has been
@@ -341,6 +352,8 @@ impl<'a> Gatherer<'a> {
             }
         };
         self.to.telemetry.encodes.get_or_create(&ShapeLabel { shape: shape_name(self.to.shape) }).inc();
+        let source = SourceLabel { source: self.ground.file.log.source.name.clone() };
+        self.to.telemetry.bytes_read.get_or_create(&source).inc_by(end.since(self.start));
         self.lead.fulfil(Item::Segment(Arc::new(segment)));
         Ok(())
     }

@@ -50,6 +50,8 @@ pub struct Member {
     pub search_ahead: Option<WaitingItem>,
     /// What a search has gathered for it, being made.
     pub gathered: Option<WaitingItem>,
+    /// Whether it has taken any of that.
+    pub has_gathered: bool,
     /// Searches in a row that found something and gathered nothing.
     pub ungathered: usize,
     /// Whether it may be long until something matches, so that it is searched ahead.
@@ -98,6 +100,7 @@ impl Member {
             hold: None,
             search_ahead: None,
             gathered: None,
+            has_gathered: false,
             ungathered: 0,
             is_sparse: true,
             after: None,

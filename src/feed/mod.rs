@@ -204,7 +204,7 @@ impl Feed {
             Item::Cell(..) | Item::Clear(_) => false,
         };
         if waiting.is_none()
-            && let Some(Item::Segment(segment)) = self.cache.peek(&key)
+            && let Some(Item::Segment(segment)) = self.cache.get(&key)
             && usable(&Item::Segment(segment.clone()))
         {
             self.telemetry.cache_hits.inc();
@@ -261,7 +261,12 @@ impl Feed {
     ) -> Poll<Result<Arc<Cell>, SharedError>> {
         loop {
             match self.poll_cell(context, waiting, place, now) {
-                Poll::Ready(Ok(Item::Cell(cell, _))) => return Poll::Ready(Ok(cell)),
+                Poll::Ready(Ok(Item::Cell(cell, _))) => {
+                    // Who looks at single records, as a merge does, comes back for the next ones: it is not to go with
+                    // what only its maker needed.
+                    self.cache.get(&place.key(cell.start(), Kind::Cell(place.grid as u32)));
+                    return Poll::Ready(Ok(cell));
+                }
                 // Left over from waiting for a segment: ask again for the cell.
                 Poll::Ready(Ok(Item::Segment(_) | Item::Clear(_))) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

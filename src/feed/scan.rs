@@ -17,16 +17,19 @@ use memchr::{memchr, memrchr};
 use super::{
     Feed, Item, Key, Kind, Place, SharedError, SharedFilter, WaitingItem,
     cache::{Answer, Landed, Lead},
-    gather::{For, Gatherer, Ground, Text, Verdict},
+    gather::{For, Gatherer, Ground, Text, Verdict, Wish},
     land, resume,
     select::Selected,
     settle,
 };
 use crate::{
-    entry::{Offset, cursor::TailHash, encode::Shape},
+    entry::{Offset, cursor::TailHash},
     file::{Cell, CellError, Content, Encoding, ReadAt, cell::Plan, lines},
     filter::Prefilter,
-    limits::{CURSOR_TAIL_BYTES, SCAN_BLOCK_BYTES, SCAN_WINDOW_BYTES, SCAN_WORK_MAX},
+    limits::{
+        CURSOR_TAIL_BYTES, GATHER_GRID_BYTES, GATHER_WORK_FACTOR, SCAN_BLOCK_BYTES, SCAN_SLACK_BYTES,
+        SCAN_WINDOW_BYTES, SCAN_WORK_MAX,
+    },
     parse::Rules,
     telemetry::{SourceLabel, Telemetry},
     watch::{LogFile, Published, Settings},
@@ -95,6 +98,13 @@ fn window_end(from: Offset, stop: Offset) -> Offset {
     Offset((from.0 / SCAN_WINDOW_BYTES + 1) * SCAN_WINDOW_BYTES).min(stop)
 }
 
+/// Where a block that begins at `at` ends: at a multiple of its size, so that blocks that began anywhere soon are the same;
+/// but not right behind its beginning, since a record that lies across such a place is in the block behind it.
+fn block_end(at: Offset) -> Offset {
+    const SIZE: u64 = SCAN_BLOCK_BYTES as u64;
+    Offset(((at.0 + SCAN_SLACK_BYTES) / SIZE + 1) * SIZE)
+}
+
 impl Feed {
     /// How far nothing from `place.at` on is selected by `filter`, before `stop`; it may be no further than that place. Who
     /// searches gathers what follows in the shape that is asked for.
@@ -104,7 +114,7 @@ impl Feed {
         waiting: &mut Option<WaitingItem>,
         place: &Place<'_>,
         filter: &Arc<SharedFilter>,
-        gather: Option<Shape>,
+        gather: Option<Wish>,
         stop: Offset,
     ) -> Poll<Result<Clear, SharedError>> {
         let to = window_end(place.at, stop.min(place.now.head));
@@ -114,7 +124,7 @@ impl Feed {
                 Answer::Hit(Item::Cell(..) | Item::Segment(_)) => unreachable!("a search's key holds what it found"),
                 Answer::Wait(flight) => *waiting = Some(flight),
                 Answer::Lead(lead) => {
-                    let gather = gather.and_then(|shape| self.gather_for(place, filter, shape, to));
+                    let gather = gather.and_then(|wish| self.gather_for(place, filter, wish, to));
                     *waiting = Some(self.search_for(context, place, filter, gather, to, lead));
                 }
             }
@@ -189,7 +199,13 @@ impl Search {
         let began = Instant::now();
         let mut gatherer = None;
         let mut at = self.from;
-        while at < self.to && (at == self.from || began.elapsed() < SCAN_WORK_MAX && !asked.are_gone()) {
+        loop {
+            // A segment that is begun had better be full.
+            let work_max = if gatherer.is_some() { SCAN_WORK_MAX * GATHER_WORK_FACTOR } else { SCAN_WORK_MAX };
+            let goes_on = at == self.from || began.elapsed() < work_max && !asked.are_gone();
+            if at >= self.to || !goes_on {
+                break;
+            }
             let skim = match prefilter {
                 Some(prefilter) => self.skim(ground, prefilter, block, at, &mut gatherer, asked),
                 None => Ok(Skim::Unclear),
@@ -234,22 +250,19 @@ impl Search {
         }
         match gatherer {
             None => self.tell(ground.reader, at, asked),
-            Some(gatherer) => {
-                self.note(ground.reader, gatherer.start(), at)?;
-                match resume::known_tail(&self.file, at) {
-                    Some(tail) => gatherer.finish(at, tail),
-                    None => {
-                        gatherer.fail(Arc::new(CellError::Changed(at)));
-                        Ok(())
-                    }
+            Some(gatherer) => match resume::known_tail(&self.file, at) {
+                Some(tail) => gatherer.finish(at, tail),
+                None => {
+                    gatherer.fail(Arc::new(CellError::Changed(at)));
+                    Ok(())
                 }
-            }
+            },
         }
     }
 
     /// Tells those who asked that nothing is selected before `at`.
     fn tell(&self, reader: &Content, at: Offset, asked: &mut Asked) -> Result<(), SharedError> {
-        self.note(reader, self.from, at)?;
+        self.note(reader, at)?;
         let end_tail = if at > self.from { resume::known_tail(&self.file, at) } else { None };
         asked.tell(Ok(Clear { end: if end_tail.is_some() { at } else { self.from }, end_tail }));
         Ok(())
@@ -299,13 +312,16 @@ impl Search {
                 None => return Ok(Skim::Stopped),
             }
         }
-        if let Some(first) = gatherer.take_if(|gatherer| gatherer.is_first()) {
-            *gatherer = first.bind(text, text.bytes.len())?;
+        let end = text.place(text.bytes.len());
+        // At places that all who gather come to, their segments end, so that they go on with the same ones.
+        let meets = (at.0 + SCAN_SLACK_BYTES) / GATHER_GRID_BYTES < (end.0 + SCAN_SLACK_BYTES) / GATHER_GRID_BYTES;
+        if let Some(ended) = gatherer.take_if(|gatherer| gatherer.is_first() || meets && gatherer.start() < end) {
+            *gatherer = ended.bind(text, text.bytes.len())?;
             if gatherer.is_none() {
                 return Ok(Skim::Stopped);
             }
         }
-        Ok(Skim::Clear(text.place(text.bytes.len())))
+        Ok(Skim::Clear(end))
     }
 
     /// Reads a block, and what cursors in it are made of; none where it is not known to have whole records.
@@ -316,7 +332,7 @@ impl Search {
         at: Offset,
     ) -> Result<Option<Text<'b>>, SharedError> {
         let begin = at.0.min(CURSOR_TAIL_BYTES) as usize;
-        let want = begin + self.to.since(at).min(SCAN_BLOCK_BYTES as u64) as usize;
+        let want = begin + block_end(at).min(self.to).since(at) as usize;
         block.resize(block.len().max(want), 0);
         let from = Offset(at.0 - begin as u64);
         let got = ground.reader.fill_at(&mut block[..want], from).map_err(|error| CellError::Io(at, error))?;
@@ -330,14 +346,14 @@ impl Search {
     }
 
     /// Counts what was read; what was read while the file became shorter is not to be trusted.
-    fn note(&self, reader: &Content, from: Offset, to: Offset) -> Result<(), CellError> {
+    fn note(&self, reader: &Content, to: Offset) -> Result<(), CellError> {
         let (size, ..) = reader.size_and_mtime().map_err(|error| CellError::Io(to, error))?;
         if size < to && reader.archive().is_none() {
             return Err(CellError::Changed(size));
         }
         self.telemetry.reads.inc();
         let source = SourceLabel { source: self.file.log.source.name.clone() };
-        self.telemetry.bytes_read.get_or_create(&source).inc_by(to.since(from));
+        self.telemetry.bytes_read.get_or_create(&source).inc_by(to.since(self.from));
         Ok(())
     }
 }

@@ -142,10 +142,11 @@ pub fn encode(
 ) -> Segment {
     let first = cell.index_at(from);
     let limit = picks.end(cell).min(cell.count_until(bounds.until));
+    let mut writer = CellWriter::new(file, cell, shape);
     if matches!(picks, Picks::Matches(selected) if selected.is_dense(cell.len())) {
         cell.metas();
+        writer.sheaf.expect(cell.end().since(from));
     }
-    let mut writer = CellWriter::new(file, cell, shape);
     let mut at = first;
     let (mut full, mut left_out) = (false, false);
     while at < limit && writer.sheaf.entries < bounds.entries {
@@ -207,6 +208,12 @@ impl Sheaf {
     pub fn new(shape: Shape) -> Self {
         let crc = crc32fast::Hasher::new();
         Self { shape, out: Vec::new(), crc, entries: 0, matches: 0, message_bytes: 0, last_at: 0, times: None }
+    }
+
+    /// Makes room at once for the entries of about so many bytes of a file.
+    pub fn expect(&mut self, bytes: u64) {
+        // With the entry that makes it full, which goes into the next one.
+        self.out.reserve(SEGMENT_BYTES.min(bytes as usize * 2) + SEGMENT_BYTES / 16);
     }
 
     /// Appends an entry, unless the segment would grow past its size by it; whether it did.

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Place, SharedError,
     around::Around,
+    gather::Wish,
     member::Member,
     scan::Clear,
     segment::{self, Bounds, Picks, Segment, SharedSegment},
@@ -16,7 +17,7 @@ use super::{
     subscription::Subscription,
 };
 use crate::{
-    entry::{Offset, encode::Shape, flag},
+    entry::{Offset, flag},
     file::Cell,
     limits::{SCAN_BYTES_MIN, UNGATHERED_MAX},
     watch::FileId,
@@ -77,7 +78,8 @@ impl Subscription {
         if let Some(step) = self.take_gathered(index, stop, context) {
             return step;
         }
-        match self.search_ahead(index, at, stop, Some(self.shape), context) {
+        let wish = Wish { shape: self.shape, is_eager: !self.members[index].has_gathered };
+        match self.search_ahead(index, at, stop, Some(wish), context) {
             Err(step) => return step,
             Ok(None) => {
                 if let Some(step) = self.take_gathered(index, stop, context) {
@@ -112,7 +114,9 @@ impl Subscription {
                 let step = self.take_segment(index, segment);
                 // Behind it a search goes on, not a cell.
                 let member = &mut self.members[index];
-                (member.is_sparse, member.ungathered) = (true, 0);
+                (member.is_sparse, member.ungathered, member.has_gathered) = (true, 0, true);
+                // It was asked for at the place before.
+                member.search_ahead = None;
                 Some(step)
             }
         }
@@ -130,7 +134,7 @@ impl Subscription {
         index: usize,
         at: Offset,
         stop: Offset,
-        gather: Option<Shape>,
+        gather: Option<Wish>,
         context: &Context<'_>,
     ) -> Result<Option<Clear>, Step> {
         let member = &mut self.members[index];

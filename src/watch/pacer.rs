@@ -1,7 +1,8 @@
 //! The pacer: one task that looks at files which may have changed, publishes their heads, and wakes who waits.
 //!
-//! The first change after quiet is published at once; a file that keeps changing is looked at once per
-//! [`WAKE_INTERVAL`], so that whole cells flow under load. A file that nobody waits on is not looked at.
+//! A change is published at once, unless its file was looked at just before ([`WAKE_AT_ONCE_AFTER`]); a file that keeps
+//! changing so fast is looked at once per [`WAKE_INTERVAL`], so that whole cells flow under load. A file that nobody waits
+//! on is not looked at.
 
 use std::{
     cmp::Reverse,
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     limits::{
         BLOCKING_CHECKS_MAX, FINISHED_AFTER, POLL_EVERY, PROVISIONAL_AFTER, RECHECK_EVERY, RELEASED_AFTER,
-        RETIRED_AFTER, WAKE_INTERVAL,
+        RETIRED_AFTER, WAKE_AT_ONCE_AFTER, WAKE_INTERVAL,
     },
     telemetry::{SourceLabel, Telemetry},
 };
@@ -114,7 +115,7 @@ impl Pacer {
         for file in self.hints.take_files() {
             match self.looked.get(&file.id) {
                 // Still marked as dirty, so no hint will queue it a second time.
-                Some(last) if now < *last + WAKE_INTERVAL => self.delay(Task::Look, file, *last + WAKE_INTERVAL),
+                Some(last) if now < *last + WAKE_AT_ONCE_AFTER => self.delay(Task::Look, file, *last + WAKE_INTERVAL),
                 _ => self.look(file, now),
             }
         }

@@ -16,6 +16,7 @@ use logtap::{
     limits::CONTEXT_BYTES,
     parse::{self, Format, Multiline, Rules, RulesSpec},
     proto::v1::LogEntry,
+    telemetry::ShapeLabel,
     watch::events::Hints,
 };
 
@@ -198,6 +199,30 @@ async fn entries_that_a_search_gathers_are_those_that_cells_give() {
             assert_eq!(first.len(), gathered.len().min(limit as usize));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_search_for_the_same_share_one_search() {
+    let bytes = file(&mut Random(21), 12_000);
+    let filter = Filter::new(&Spec { level: "error".to_owned(), ..Spec::default() }).expect("a filter");
+    let request = Request { filter, ..crate::support::request(None, None) };
+    let spec = RulesSpec { timezone: "UTC".to_owned(), ..RulesSpec::default() };
+    let logs = || Logs::of_bytes(64 << 20, rules(&spec), 1 << 20, &[("a.log", &bytes)]);
+    let encoded = |logs: &Logs| logs.telemetry().encodes.get_or_create(&ShapeLabel { shape: "v1" }).get();
+    let alone = logs();
+    let expected = entries(&alone.feed, request.clone()).await.len();
+    let together = logs();
+    let readers: Vec<_> = (0..20)
+        .map(|_| {
+            let (feed, request) = (together.feed.clone(), request.clone());
+            tokio::spawn(async move { entries(&feed, request).await.len() })
+        })
+        .collect();
+    for reader in readers {
+        assert_eq!(reader.await.expect("a reader"), expected);
+    }
+    let (once, all) = (encoded(&alone), encoded(&together));
+    assert!(all < 5 * once, "{all} segments for twenty, {once} for one");
 }
 
 #[tokio::test]
