@@ -318,6 +318,10 @@ pub const READINESS_MAX: Duration = Duration::from_secs(90);
 pub const LOST_LOOKS_MAX: usize = 3;
 /// How often the files of a log, and everything at the start, are looked at anew while they move.
 pub const LOOKS_UNTIL_STILL_MAX: usize = 10;
+/// So long after a file has gone it is looked whether its directory has, too, and again after four times as long.
+pub const DOUBTED_AFTER: Duration = Duration::from_millis(20);
+/// How often that is looked at again.
+pub const DOUBTED_TIMES: u32 = 5;
 /// Looks at everything are at least this far apart.
 pub const RESCAN_PAUSE: Duration = Duration::from_millis(50);
 /// Changed names that are remembered one by one; more mean a look at everything.

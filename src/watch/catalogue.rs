@@ -360,7 +360,24 @@ impl Catalogue {
         let known: Vec<_> = lock(&self.known).files().filter(|file| logs.contains(&file.log.path)).cloned().collect();
         wanted.extend(known.iter().filter(|file| file.role() != Role::Gone).map(|file| file.path()));
         wanted.extend(logs);
-        wanted.iter().filter_map(|path| self.look_at(path)).collect()
+        let mut seen: Vec<Seen> = wanted.iter().filter_map(|path| self.look_at(path)).collect();
+        // Where a file was known to lie that has turned up elsewhere, another one may lie by now, or nothing.
+        loop {
+            let left: BTreeSet<PathBuf> =
+                seen.iter().filter_map(|seen| self.left_for(seen)).filter(|path| !wanted.contains(path)).collect();
+            if left.is_empty() {
+                return seen;
+            }
+            seen.extend(left.iter().filter_map(|path| self.look_at(path)));
+            wanted.extend(left);
+        }
+    }
+
+    /// The path at which what was seen was known to lie, if that is another one.
+    fn left_for(&self, seen: &Seen) -> Option<PathBuf> {
+        let Thing::File(stat) = &seen.thing else { return None };
+        let before = lock(&self.known).place_of(&stat.identity)?;
+        Some(before).filter(|before| *before != seen.path)
     }
 
     fn look_at(&self, path: &Path) -> Option<Seen> {

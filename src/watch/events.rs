@@ -4,7 +4,7 @@
 //! setting watches, listing directories, `stat`. It watches first and looks afterwards, so nothing falls between.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex},
@@ -20,10 +20,14 @@ use tokio::sync::Notify;
 
 use super::{
     catalogue::{Catalogue, Scope},
-    logfile::LogFile,
+    logfile::{LogFile, Role},
 };
 use crate::{
-    limits::{BLIND_RESCAN_EVERY, DECIDE_EVERY, RESCAN_EVERY, RESCAN_PATHS_MAX, RESCAN_PAUSE},
+    entry::cursor::FileKey,
+    file::Stat,
+    limits::{
+        BLIND_RESCAN_EVERY, DECIDE_EVERY, DOUBTED_AFTER, DOUBTED_TIMES, RESCAN_EVERY, RESCAN_PATHS_MAX, RESCAN_PAUSE,
+    },
     sync::lock,
     telemetry::{EventLabel, FileEvent, Telemetry},
 };
@@ -173,9 +177,10 @@ impl Watching {
             catalogue,
             hints: hints.clone(),
             watcher,
-            watched: BTreeSet::new(),
+            watched: BTreeMap::new(),
             blind: HashMap::new(),
             undecided: false,
+            doubted: None,
         };
         eyes.look(&Scope::All);
         let thread = thread::Builder::new().name("watch".into()).spawn(move || eyes.run())?;
@@ -199,10 +204,13 @@ struct Eyes {
     catalogue: Arc<Catalogue>,
     hints: Arc<Hints>,
     watcher: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
+    /// The directories that are watched, and which ones those were: a watch ends with its directory.
+    watched: BTreeMap<PathBuf, Option<FileKey>>,
     blind: HashMap<PathBuf, String>,
     /// Whether there are files of which it is not known what they hold.
     undecided: bool,
+    /// When to look whether a directory is gone of which a file is, and how often that was done.
+    doubted: Option<(Instant, u32)>,
 }
 
 impl Eyes {
@@ -213,10 +221,12 @@ impl Eyes {
             let left = every.saturating_sub(last_full.elapsed());
             let is_full_due = !self.undecided || left <= DECIDE_EVERY;
             let patience = if is_full_due { left } else { DECIDE_EVERY };
-            let Some(woken) = self.hints.wait(patience) else { return };
+            let until_doubt = self.doubted.map_or(patience, |(due, _)| due.saturating_duration_since(Instant::now()));
+            let Some(woken) = self.hints.wait(patience.min(until_doubt)) else { return };
             self.decide();
             let scope = match woken {
-                Woken::Patience if is_full_due => Scope::All,
+                Woken::Patience if self.has_lost_a_directory() => Scope::All,
+                Woken::Patience if is_full_due && last_full.elapsed() >= every => Scope::All,
                 Woken::Patience | Woken::Undecided => continue,
                 Woken::Names(scope) => scope,
             };
@@ -239,8 +249,20 @@ impl Eyes {
         }
         self.catalogue.prune();
         self.undecided |= changed.iter().any(|file| file.is_undecided());
+        if changed.iter().any(|file| file.role() == Role::Gone) {
+            self.doubted = Some((Instant::now() + DOUBTED_AFTER, 0));
+        }
         changed.iter().for_each(|file| self.hints.touch(file));
         *lock(&self.hints.looked) = Instant::now();
+    }
+
+    /// Whether a directory that is watched is gone, or another one by now; looked at now and then after a file has gone.
+    ///
+    /// The kernel tells of the end of a watched directory only once nobody has a file open that was in it.
+    fn has_lost_a_directory(&mut self) -> bool {
+        let Some((due, times)) = self.doubted.filter(|(due, _)| *due <= Instant::now()) else { return false };
+        self.doubted = (times < DOUBTED_TIMES).then(|| (due + DOUBTED_AFTER * 4_u32.pow(times + 1), times + 1));
+        self.watched.iter().any(|(dir, watched)| key_of(dir) != *watched)
     }
 
     /// Looks again at the files of which it is not known what they hold.
@@ -258,7 +280,8 @@ impl Eyes {
         let wanted = self.catalogue.dirs();
         let mut blind = HashMap::new();
         let mut news = false;
-        for dir in self.watched.iter().filter(|dir| !wanted.contains(*dir)) {
+        let is_over = |dir: &Path, watched: Option<FileKey>| !wanted.contains(dir) || key_of(dir) != watched;
+        for (dir, _) in self.watched.iter().filter(|(dir, watched)| is_over(dir, **watched)) {
             if let Some(watcher) = &mut self.watcher
                 && let Err(error) = watcher.unwatch(dir)
             {
@@ -266,13 +289,15 @@ impl Eyes {
                 tracing::debug!(dir = %dir.display(), %error, "cannot stop watching");
             }
         }
-        self.watched.retain(|dir| wanted.contains(dir));
-        for dir in wanted {
+        self.watched.retain(|dir, watched| !is_over(dir, *watched));
+        for dir in wanted.iter().cloned() {
             if let Some(why) = events_missing(&dir) {
                 blind.insert(dir, why);
-            } else if !self.watched.contains(&dir) {
+            } else if !self.watched.contains_key(&dir) {
+                // Before it is watched: should it be another one by then, that shows at the next look.
+                let key = key_of(&dir);
                 match self.watch(&dir) {
-                    Ok(()) => news |= self.watched.insert(dir),
+                    Ok(()) => news |= self.watched.insert(dir, key).is_none(),
                     Err(why) => {
                         blind.insert(dir, why);
                     }
@@ -297,6 +322,11 @@ impl Eyes {
             _ => error.to_string(),
         })
     }
+}
+
+/// Who a directory is, if it is there.
+fn key_of(dir: &Path) -> Option<FileKey> {
+    Stat::of_path(dir).ok().map(|stat| stat.identity.key)
 }
 
 /// Why the kernel does not tell of changes on this directory's file system, if so.

@@ -166,6 +166,11 @@ impl Known {
         self.by_identity.contains_key(identity)
     }
 
+    /// Where a file lies, if it does anywhere.
+    pub fn place_of(&self, identity: &Identity) -> Option<PathBuf> {
+        self.by_identity.get(identity).filter(|file| file.role() != Role::Gone).map(|file| file.path())
+    }
+
     /// The files of a log, the oldest first.
     pub fn of_log(&self, source: &str, log: &Path) -> Vec<Arc<LogFile>> {
         let key = (source.to_owned(), log.to_path_buf());

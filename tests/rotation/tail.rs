@@ -53,6 +53,52 @@ async fn a_file_that_is_replaced_between_two_writes_many_times() {
     assert_eq!(got.gaps, []);
 }
 
+/// inotify-hash-abuse: files that take each other's names again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_files_that_change_places_again_and_again() {
+    let logs = Logs::new();
+    let daemon = Daemon::serve([logs.write("1.log", ""), logs.write("2.log", "")]);
+    let follower = followed(&daemon).await;
+    let mut expected = Vec::new();
+    for round in 0..50 {
+        for name in ["1.log", "2.log"] {
+            let line = format!("{name} {round}");
+            logs.append(name, format!("{line}\n"));
+            expected.push(line);
+        }
+        logs.rename("1.log", "other");
+        logs.rename("2.log", "1.log");
+        logs.rename("other", "2.log");
+    }
+    follower.has(expected.len()).await;
+    let got = follower.got();
+    got.check_unique();
+    let mut messages = got.messages();
+    messages.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(messages, expected);
+    assert_eq!(got.gaps, []);
+}
+
+/// inotify-dir-recreate: the directory goes with the file and comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_whose_directory_is_removed_and_made_again() {
+    let logs = Logs::new();
+    let daemon = Daemon::serve([logs.path("dir/app.log")]);
+    let follower = followed(&daemon).await;
+    for round in 0..10 {
+        logs.make_dir("dir");
+        logs.write("dir/app.log", format!("{round}\n"));
+        follower.has(2 * round + 1).await;
+        logs.append("dir/app.log", format!("{round} and on\n"));
+        follower.has(2 * round + 2).await;
+        fs::remove_dir_all(logs.path("dir")).expect("it is there");
+    }
+    let got = follower.got();
+    got.check_unique();
+    assert_eq!(got.gaps, []);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_leads_nowhere_then_to_a_file_and_then_elsewhere() {
     let logs = Logs::new();
