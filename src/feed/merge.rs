@@ -20,7 +20,7 @@ use super::{
     segment::{Bounds, Picks},
     select::Selected,
     subscription::Subscription,
-    turn::Step,
+    turn::{Step, piece_end},
 };
 use crate::{
     entry::{Nanos, Offset, flag},
@@ -242,7 +242,7 @@ impl Subscription {
 
     fn look_at_piece(&mut self, index: usize, context: &mut Context<'_>) -> Step {
         let member = &mut self.members[index];
-        let Some(end) = member.piece_end.filter(|end| member.at() < *end) else { return Step::Drained };
+        let Some(end) = piece_end(member, member.at(), self.follow) else { return Step::Drained };
         let place =
             Place { file: &member.file, now: member.known, at: member.at(), cell: member.at(), grid: self.grid };
         match self.feed.poll_piece(context, &mut member.waiting, &place, end) {
@@ -328,15 +328,18 @@ impl Subscription {
         let member = &self.members[index];
         let mut key = member.order.key;
         let selected = Selected::of(&self.filter, cell);
+        // The first one is the one that is due, whatever its time is by now: one without a time of its own has the file's.
+        let mut is_due = true;
         for at in cell.index_at(member.at())..cell.len() {
             if cell.end_of(at) > stop {
                 return cell.start_of(at);
             }
             if second.is_some() && self.wants(cell, &selected, at) {
                 key = key_after(key, cell.meta(at).time, member.known.mtime);
-                if second < Some((key, index)) {
+                if second < Some((key, index)) && !is_due {
                     return cell.start_of(at);
                 }
+                is_due = false;
             }
         }
         cell.end()
