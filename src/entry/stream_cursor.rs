@@ -10,7 +10,7 @@ use super::{
     cursor::{CursorError, EntryCursor, FileKey, HeadHash, Lineage, TailHash},
     encode::put_varint,
 };
-use crate::limits::{CURSOR_BYTES, STREAM_CURSOR_BYTES_MAX};
+use crate::limits::{CURSOR_BYTES, CURSOR_HEAD_BYTES, STREAM_CURSOR_BYTES_MAX};
 
 /// Version of the layout, in the upper four bits of the first byte; entry cursors have another.
 const VERSION: u8 = 2;
@@ -18,6 +18,8 @@ const VERSION: u8 = 2;
 const FLAG_DELTA: u8 = 1;
 /// Bytes before the points: version, time, selection.
 const HEADER_BYTES: usize = 1 + 8 + 4;
+/// Fewer bytes of a file's beginning prove nothing.
+const FORETOLD_BYTES_MIN: usize = 16;
 /// Bytes of the checksum at the end.
 const CHECKSUM_BYTES: usize = 4;
 
@@ -39,6 +41,8 @@ pub struct Claim {
     pub offset: Offset,
     /// Whether the entry before the point was sent without its terminator.
     pub after_piece: bool,
+    /// Whether it is the end of a file that nothing more is written to.
+    pub is_over: bool,
     key: u64,
     head: u32,
     tail: u64,
@@ -66,6 +70,18 @@ impl Claim {
         self.tail == self.mask(tail.0, 32)
     }
 
+    /// How many bytes of the file's beginning it tells of, if it stands before all of them and tells of any.
+    pub fn foretells(&self) -> Option<usize> {
+        let len = u64::from(self.head);
+        let tells = self.offset == Offset::ZERO && self.width == Width::Stream && 0 < len && len <= CURSOR_HEAD_BYTES;
+        tells.then_some(len as usize)
+    }
+
+    /// Whether a file that begins with these bytes, as many as it [`foretells`](Self::foretells), can be the one.
+    pub fn fits_beginning(&self, beginning: &[u8]) -> bool {
+        self.tail == self.mask(foretold(beginning).0, 32)
+    }
+
     fn mask(&self, value: u64, bits: u32) -> u64 {
         match self.width {
             Width::Entry => value,
@@ -77,7 +93,42 @@ impl Claim {
 impl From<EntryCursor> for Claim {
     fn from(cursor: EntryCursor) -> Self {
         let EntryCursor { key, lineage, offset, head, tail, after_piece } = cursor;
-        Self { lineage, offset, after_piece, key: key.0, head: head.0, tail: tail.0, width: Width::Entry }
+        Self {
+            lineage,
+            offset,
+            after_piece,
+            is_over: false,
+            key: key.0,
+            head: head.0,
+            tail: tail.0,
+            width: Width::Entry,
+        }
+    }
+}
+
+/// The two hashes of a point at the beginning of a file, before which there is nothing to hash: they tell how the file
+/// goes on, so that it is known again although nothing of it was read. `beginning` is what is known of it.
+pub fn at_beginning(beginning: &[u8]) -> (HeadHash, TailHash) {
+    let len = beginning.len().min(CURSOR_HEAD_BYTES as usize);
+    if len < FORETOLD_BYTES_MIN { Default::default() } else { (HeadHash(len as u32), foretold(&beginning[..len])) }
+}
+
+fn foretold(beginning: &[u8]) -> TailHash {
+    TailHash(xxh3_64(beginning))
+}
+
+/// A point in a file, for a cursor of a whole stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// The point.
+    pub at: EntryCursor,
+    /// Whether it is the end of a file that nothing more is written to.
+    pub is_over: bool,
+}
+
+impl From<EntryCursor> for Point {
+    fn from(at: EntryCursor) -> Self {
+        Self { at, is_over: false }
     }
 }
 
@@ -96,17 +147,17 @@ pub struct StreamCursor {
 
 impl StreamCursor {
     /// A cursor made of the entry cursors of all files.
-    pub fn new(made: Nanos, selection: u32, points: impl IntoIterator<Item = EntryCursor>) -> Self {
-        let narrow = |point: EntryCursor| {
-            let wide = Claim { width: Width::Stream, ..point.into() };
+    pub fn new(made: Nanos, selection: u32, points: impl IntoIterator<Item = impl Into<Point>>) -> Self {
+        let narrow = |point: Point| {
+            let wide = Claim { width: Width::Stream, is_over: point.is_over, ..point.at.into() };
             let (key, head, tail) = (wide.mask(wide.key, 48), wide.head & 0xffff, wide.mask(wide.tail, 32));
             Claim { key, head, tail, ..wide }
         };
-        Self { made, selection, is_delta: false, claims: points.into_iter().map(narrow).collect() }
+        Self { made, selection, is_delta: false, claims: points.into_iter().map(Into::into).map(narrow).collect() }
     }
 
     /// The points of the files that moved, to be laid over a cursor of all of them.
-    pub fn delta(made: Nanos, selection: u32, points: impl IntoIterator<Item = EntryCursor>) -> Self {
+    pub fn delta(made: Nanos, selection: u32, points: impl IntoIterator<Item = impl Into<Point>>) -> Self {
         Self { is_delta: true, ..Self::new(made, selection, points) }
     }
 
@@ -121,7 +172,8 @@ impl StreamCursor {
             out.extend_from_slice(&claim.lineage.0.to_le_bytes());
             out.extend_from_slice(&claim.head.to_le_bytes()[..2]);
             out.extend_from_slice(&claim.tail.to_le_bytes()[..4]);
-            put_varint(&mut out, claim.offset.0 << 1 | u64::from(claim.after_piece));
+            let flags = u64::from(claim.is_over) << 1 | u64::from(claim.after_piece);
+            put_varint(&mut out, claim.offset.0 << 2 | flags);
         }
         let sum = xxh3_64(&out) as u32;
         out.extend_from_slice(&sum.to_le_bytes());
@@ -184,8 +236,8 @@ fn take_claim(rest: &mut &[u8]) -> Result<Claim, CursorError> {
     let head = take(rest, 2)? as u32;
     let tail = take(rest, 4)?;
     let place = take_varint(rest)?;
-    let (offset, after_piece) = (Offset(place >> 1), place & 1 == 1);
-    Ok(Claim { lineage, offset, after_piece, key, head, tail, width: Width::Stream })
+    let (offset, is_over, after_piece) = (Offset(place >> 2), place & 2 == 2, place & 1 == 1);
+    Ok(Claim { lineage, offset, after_piece, is_over, key, head, tail, width: Width::Stream })
 }
 
 fn take(rest: &mut &[u8], len: usize) -> Result<u64, CursorError> {

@@ -22,7 +22,8 @@ impl Subscription {
         let member = &mut self.members[index];
         if !member.is_lost {
             member.is_lost = true;
-            let lost = member.known.size.since(member.read_to());
+            let written = Some(member.file.published()).filter(|now| now.generation == member.generation);
+            let lost = written.unwrap_or(member.known).size.since(member.read_to());
             if lost > 0 {
                 self.note_gap(index, GapReason::Deleted, Some(lost));
                 self.pass_gap_on(index);

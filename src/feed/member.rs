@@ -2,12 +2,20 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{WaitingItem, around::Nearby, event::Event, merge::Order, succession::Search};
+use super::{
+    WaitingItem,
+    around::Nearby,
+    event::Event,
+    merge::Order,
+    succession::{After, Search},
+};
 use crate::{
     entry::{
         Offset,
         cursor::{EntryCursor, HeadHash, TailHash},
+        stream_cursor,
     },
+    limits::CURSOR_HEAD_BYTES,
     watch::{FileId, LogFile, Published, Reading},
 };
 
@@ -57,7 +65,7 @@ pub struct Member {
     /// Whether it may be long until something matches, so that it is searched ahead.
     pub is_sparse: bool,
     /// The file whose content came before what it holds, where that is known.
-    pub after: Option<Arc<LogFile>>,
+    pub after: Option<After>,
     /// What is being read for it.
     pub waiting: Option<WaitingItem>,
     /// Whether there may be something to read.
@@ -156,22 +164,22 @@ impl Member {
     pub fn cursor(&self) -> Option<EntryCursor> {
         match self.before_piece {
             Some((at, tail)) => self.cursor_at(at, tail),
-            None if self.at() == Offset::ZERO => self.cursor_at(Offset::ZERO, TailHash::of(b"")),
+            None if self.at() == Offset::ZERO => self.cursor_at(Offset::ZERO, TailHash::default()),
             None => self.cursor_at(self.at(), self.tail?),
         }
     }
 
-    /// A place of the file as a cursor, with the hash of the bytes before it.
+    /// A place of the file as a cursor for the whole stream, with the hash of the bytes before it.
     pub fn cursor_at(&self, at: Offset, tail: TailHash) -> Option<EntryCursor> {
-        let beginning = self.file.known_beginning(self.generation, at)?;
-        Some(EntryCursor {
-            key: self.file.identity.key,
-            lineage: self.file.log.lineage,
-            offset: at,
-            head: HeadHash::of(&beginning, at),
-            tail,
-            after_piece: self.after_piece,
-        })
+        let (head, tail) = if at == Offset::ZERO {
+            stream_cursor::at_beginning(&self.file.begins(self.generation))
+        } else {
+            let beginning = self.file.begins(self.generation);
+            let enough = beginning.len() as u64 >= at.0.min(CURSOR_HEAD_BYTES);
+            enough.then(|| (HeadHash::of(&beginning, at), tail))?
+        };
+        let (key, lineage) = (self.file.identity.key, self.file.log.lineage);
+        Some(EntryCursor { key, lineage, offset: at, head, tail, after_piece: self.after_piece })
     }
 
     /// Whether `file` was the one before it in its log.

@@ -19,6 +19,7 @@ use super::{
     resume::{self, Foreign, Resolution},
     seek::{Span, Stretch},
     subscription::Subscription,
+    succession::After,
     tail::{Searched, TailScan},
 };
 use crate::{
@@ -210,6 +211,8 @@ struct Prepared {
     starts: BTreeMap<FileId, Start>,
     /// Where nothing more is early enough.
     stops: BTreeMap<FileId, Offset>,
+    /// What came before the live files that are read from their beginning.
+    before: BTreeMap<FileId, After>,
 }
 
 /// Opens a subscription: looks at the files and finds the places to start from, off the runtime.
@@ -335,12 +338,26 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
                 *stops = stop.min(*stops);
             }
         }
-        Ok(Prepared { files, starts, stops, resolution })
+        let before = read_before(&files, &resolution, &starts);
+        Ok(Prepared { files, starts, stops, before, resolution })
     });
     match job.await {
         Ok(prepared) => prepared,
         Err(error) => Err(OpenError::Internal(error.to_string())),
     }
+}
+
+/// The copies that end where files begin that are read from their beginning: whoever is there has read those.
+fn read_before(
+    files: &[Arc<LogFile>],
+    resolution: &Resolution,
+    starts: &BTreeMap<FileId, Start>,
+) -> BTreeMap<FileId, After> {
+    let begins = |file: &&Arc<LogFile>| {
+        let start = resolution.starts.get(&file.id).or_else(|| starts.get(&file.id));
+        start.is_some_and(|start| start.at == Offset::ZERO)
+    };
+    files.iter().filter(begins).filter_map(|file| Some((file.id, After::before(file)?))).collect()
 }
 
 /// The files that the caller may read, of which it is known what they hold.
@@ -450,12 +467,15 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
             None => Start::default(),
         };
         // What cannot be read yet begins, for those who want what is new, where it ended when it was first seen.
-        let start = if resumed.is_none() && !since && request.follow && !file.is_archive() && file.opened().is_none() {
+        let is_new = resumed.is_none() && !since && request.follow;
+        let is_unread = !matches!(file.role(), Role::Archive | Role::Gone) && file.opened().is_none();
+        let start = if is_new && is_unread && !file.is_archive() {
             Start { at: file.first_size, ..Start::default() }
         } else {
             start
         };
         let mut member = Member::new(file.clone(), start);
+        member.after = prepared.before.get(&file.id).cloned();
         member.nearby = Nearby::of(request.around, start, resumed.is_some());
         // What is written while the clock has not passed the end may be in time, whatever stands before it.
         let is_history = !request.follow || request.span.is_past();

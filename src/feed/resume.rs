@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, collections::HashMap, io, sync::Arc};
 
-use super::{member::Start, open::look};
+use super::{member::Start, open::look, succession::end_of};
 use crate::{
     entry::{
         Nanos, Offset,
@@ -29,11 +29,14 @@ pub struct Resolution {
     pub past: Vec<FileId>,
     /// Files that cursors name but that hold other bytes now: they are read from their beginning.
     pub rewritten: Vec<Arc<LogFile>>,
-    /// Logs of files that had not been read at all, and are not there any more under the identity that they had: one for
-    /// each.
+    /// Logs of files of which nothing was known, and that are not there any more under the identity that they had.
     unread: Vec<Lineage>,
+    /// Files that were read to their end, wherever that is.
+    read: Vec<Arc<LogFile>>,
     /// Cursors whose bytes are gone.
     pub lost: Vec<Lost>,
+    /// Those that only said that a file was read to its end.
+    over: Vec<Lost>,
     /// Why it cannot be told now where a cursor leads, if so.
     pub unreadable: Option<String>,
 }
@@ -60,7 +63,7 @@ pub struct Foreign(pub usize);
 /// [`Foreign`] when a cursor belongs to no log that is known here.
 pub fn resolve(cursors: &[Cursor], selection: u32, files: &[Arc<LogFile>]) -> Result<Resolution, Foreign> {
     let mut resolution = Resolution::default();
-    let claims = last_claims(cursors);
+    let (claims, superseded) = last_claims(cursors);
     for (index, claim, is_entry) in &claims {
         let taken = resolution.take(*index, claim, files);
         // One log of many that is not configured any more is no reason to refuse the others.
@@ -72,18 +75,26 @@ pub fn resolve(cursors: &[Cursor], selection: u32, files: &[Arc<LogFile>]) -> Re
         Cursor::Stream(stream) if !stream.is_delta && stream.selection == selection => Some(stream.made),
         Cursor::Stream(_) | Cursor::Entry(_) => None,
     });
+    resolution.take_over(files);
+    resolution.take_read(&superseded, files);
     resolution.take_survivors(whole, files);
     resolution.take_kin(whole, files);
     if let Some(made) = whole {
         resolution.take_unlisted(made, &claims, files);
     }
+    // What nobody can read any more is not begun with, however much of it the cache still has.
+    let is_gone = |file: &&Arc<LogFile>| file.role() == Role::Gone && is_missing(file);
+    for file in files.iter().filter(|file| resolution.begins(file)).filter(is_gone).collect::<Vec<_>>() {
+        resolution.starts.remove(&file.id);
+        resolution.past.push(file.id);
+    }
     resolution.leave_out_twins(files);
     Ok(resolution)
 }
 
-/// What the cursors say of each file last, with the index of the cursor and whether it is an entry's. What was said of the
-/// same file before is over: its content may have begun anew since, and then would be found in a copy.
-fn last_claims(cursors: &[Cursor]) -> Vec<(usize, Claim, bool)> {
+/// What the cursors say of each file last, with the index of the cursor and whether it is an entry's; and what they said of
+/// the same file before. That is over: its content may have begun anew since, and then would be found in a copy.
+fn last_claims(cursors: &[Cursor]) -> (Vec<(usize, Claim, bool)>, Vec<Claim>) {
     let claims = cursors.iter().enumerate().flat_map(|(index, cursor)| match cursor {
         Cursor::Entry(entry) => vec![(index, Claim::from(*entry), true)],
         Cursor::Stream(stream) => stream.claims.iter().map(|claim| (index, *claim, false)).collect(),
@@ -91,8 +102,10 @@ fn last_claims(cursors: &[Cursor]) -> Vec<(usize, Claim, bool)> {
     let claims: Vec<_> = claims.collect();
     let last: HashMap<u64, usize> =
         claims.iter().enumerate().map(|(at, (_, claim, _))| (claim.short_key(), at)).collect();
-    let kept = claims.into_iter().enumerate().filter(|(at, (_, claim, _))| last.get(&claim.short_key()) == Some(at));
-    kept.map(|(_, claim)| claim).collect()
+    let is_last = |(at, (_, claim, _)): &(usize, (usize, Claim, bool))| last.get(&claim.short_key()) == Some(at);
+    let (kept, superseded): (Vec<_>, Vec<_>) = claims.into_iter().enumerate().partition(is_last);
+    let superseded = superseded.into_iter().map(|(_, (_, claim, _))| claim).collect();
+    (kept.into_iter().map(|(_, claim)| claim).collect(), superseded)
 }
 
 impl Resolution {
@@ -106,9 +119,19 @@ impl Resolution {
             (Found::At(_) | Found::Rewritten(_) | Found::Unread | Found::Gone(_) | Found::Foreign, _) => {}
         }
         match found {
+            Found::At(file) if claim.is_over && claim.offset == Offset::ZERO => {
+                self.past.push(file.id);
+                self.read.push(file);
+            }
             Found::At(file) => {
                 self.past.extend(twins(&file, claim).map(|twin| twin.id));
-                let tail = known_tail(&file, claim.offset);
+                let (tail, published) = (known_tail(&file, claim.offset), file.published());
+                if published.head < claim.offset
+                    && let Ok(content) = file.open()
+                    && let Err(error) = file.hold_beginning(&*content, &published, claim.offset)
+                {
+                    tracing::debug!(path = %file.path().display(), %error, "cannot be read again");
+                }
                 self.starts.insert(
                     file.id,
                     Start { at: claim.offset, tail, after_gap: false, after_piece: claim.after_piece },
@@ -119,10 +142,31 @@ impl Resolution {
                 self.rewritten.push(file);
             }
             Found::Unread => self.unread.push(claim.lineage),
+            Found::Gone(log) if claim.is_over => self.over.push(Lost { index, log }),
             Found::Gone(log) => self.lost.push(Lost { index, log }),
             Found::Foreign => return Err(Foreign(index)),
         }
         Ok(())
+    }
+
+    /// Copies of what a client has read in a file before that held something else: it has gone on in that.
+    fn take_read(&mut self, superseded: &[Claim], files: &[Arc<LogFile>]) {
+        for file in files.iter().filter(|file| file.is_archive()) {
+            if !self.starts_or_ends_at(file) && superseded.iter().any(|claim| held_once(file, claim)) {
+                self.past.push(file.id);
+            }
+        }
+    }
+
+    /// That a file is gone that was read to its end matters only where nothing that came after it was read: then what came
+    /// between may be gone, too.
+    fn take_over(&mut self, files: &[Arc<LogFile>]) {
+        let is_moved = |log: &Arc<Log>| {
+            let of_log = files.iter().filter(|file| Arc::ptr_eq(&file.log, log));
+            of_log.filter_map(|file| self.starts.get(&file.id)).any(|start| start.at > Offset::ZERO)
+        };
+        let unsure = self.over.extract_if(.., |over| !is_moved(&over.log));
+        self.lost.extend(unsure);
     }
 
     /// Where the file of a cursor is gone, what survives of its log comes behind the gap, from its beginning: what changed
@@ -137,7 +181,9 @@ impl Resolution {
                     Some(made) => file.published().mtime.0 >= made.0.saturating_sub(CLOCK_SLACK_NANOS),
                     None => file.role() == Role::Live,
                 };
-                let survivors = of_log.iter().filter(survives).map(|file| (file.id, Start::default()));
+                let is_left = |file: &Arc<LogFile>| !is_missing(file) && !self.past.contains(&file.id);
+                let survivors = of_log.iter().filter(survives).filter(|file| is_left(file));
+                let survivors = survivors.map(|file| (file.id, Start::default()));
                 self.starts.extend(survivors);
             }
             let first = of_log.iter().find(|file| self.starts.contains_key(&file.id));
@@ -149,7 +195,8 @@ impl Resolution {
 
     /// A cursor speaks for its log: what came before its file is past, what came after it begins at its beginning.
     fn take_kin(&mut self, made: Option<Nanos>, files: &[Arc<LogFile>]) {
-        let named: Vec<_> = files.iter().filter(|file| self.starts.contains_key(&file.id)).cloned().collect();
+        let starts = files.iter().filter(|file| self.starts.contains_key(&file.id));
+        let named: Vec<_> = starts.chain(&self.read).cloned().collect();
         let mut files: Vec<_> = files.iter().collect();
         files.sort_by_key(|file| std::cmp::Reverse(file.ordinal()));
         for file in files {
@@ -160,14 +207,22 @@ impl Resolution {
             // One that stands at the beginning of its file does not tell how far the log was read before it: that file may
             // have held something else then, which lies in a copy by now.
             let (moved, unmoved): (Vec<_>, Vec<_>) =
-                kin.partition(|named| self.starts.get(&named.id).is_some_and(|start| start.at > Offset::ZERO));
-            let kin = if moved.is_empty() { unmoved } else { moved };
+                kin.partition(|named| self.starts.get(&named.id).is_none_or(|start| start.at > Offset::ZERO));
+            let is_sure = !moved.is_empty();
+            let kin = if is_sure { moved } else { unmoved };
             match kin.iter().map(|named| named.ordinal()).max() {
                 None => {}
-                Some(latest) if file.ordinal() < latest && !self.is_unread(file) => self.past.push(file.id),
+                Some(latest) if file.ordinal() < latest && !is_sure && is_later(file, made) => {
+                    self.starts.insert(file.id, Start::default());
+                }
+                Some(latest) if file.ordinal() < latest => self.past.push(file.id),
+                // It was there before what its log's file held when the cursor was made.
+                Some(_) if self.precedes_rewritten(file) && is_older(file, made) => {
+                    self.past.push(file.id);
+                }
                 Some(_) if is_read_elsewhere(file) => self.past.push(file.id),
                 // The file that came next is gone; what had not changed since then was known, and had been read.
-                Some(_) if self.misses_one_of(&file.log) && is_older(file, made) => self.past.push(file.id),
+                Some(_) if self.misses_one_of(&file.log) && is_older(file, made) => self.stand_at_the_end(file),
                 Some(_) => {
                     self.starts.insert(file.id, Start::default());
                 }
@@ -175,17 +230,30 @@ impl Resolution {
         }
     }
 
+    /// Puts the place behind a file that was read, so that the next cursor tells so, too.
+    fn stand_at_the_end(&mut self, file: &Arc<LogFile>) {
+        match end_of(file) {
+            Ok(end) if end.offset > Offset::ZERO => {
+                let start = Start { at: end.offset, tail: Some(end.tail), ..Start::default() };
+                self.starts.insert(file.id, Start { after_piece: end.after_piece, ..start });
+            }
+            Ok(_) | Err(_) => self.past.push(file.id),
+        }
+    }
+
+    /// Whether a file of the log that comes after it is one of which a cursor names what it does not hold any more.
+    fn precedes_rewritten(&self, file: &LogFile) -> bool {
+        let comes_after = |other: &Arc<LogFile>| file.ordinal() < other.ordinal();
+        self.rewritten.iter().any(|other| Arc::ptr_eq(&other.log, &file.log) && comes_after(other))
+    }
+
     /// Whether a file of the log that a cursor names was not found.
     fn misses_one_of(&self, log: &Arc<Log>) -> bool {
         self.unread.contains(&log.lineage) || self.lost.iter().any(|lost| Arc::ptr_eq(&lost.log, log))
     }
 
-    /// Whether it is the latest of its log that a cursor has named at its beginning under another identity: nothing but
-    /// compressing gives a file another one.
-    fn is_unread(&mut self, file: &LogFile) -> bool {
-        let unread = self.unread.iter().position(|lineage| *lineage == file.log.lineage);
-        let unread = unread.filter(|_| file.is_compressed());
-        unread.map(|index| self.unread.remove(index)).is_some()
+    fn begins(&self, file: &LogFile) -> bool {
+        self.starts.get(&file.id).is_some_and(|start| start.at == Offset::ZERO)
     }
 
     fn starts_or_ends_at(&self, file: &LogFile) -> bool {
@@ -194,11 +262,15 @@ impl Resolution {
 
     /// A deleted file that is still open and the compressed one that was made of it are the same: one of them is read.
     fn leave_out_twins(&mut self, files: &[Arc<LogFile>]) {
-        let held = files.iter().filter(|file| file.role() == Role::Gone && self.starts.contains_key(&file.id));
-        let changed: Vec<_> = held.map(|file| (file.log.lineage, file.published().mtime)).collect();
+        let held: Vec<_> =
+            files.iter().filter(|file| file.role() == Role::Gone && self.starts.contains_key(&file.id)).collect();
         for file in files.iter().filter(|file| file.is_compressed()) {
             let begins = self.starts.get(&file.id).is_some_and(|start| start.at == Offset::ZERO);
-            if begins && changed.contains(&(file.log.lineage, file.published().mtime)) {
+            let is_twin = |held: &&&Arc<LogFile>| {
+                let changed_with = held.published().mtime == file.published().mtime;
+                changed_with && Arc::ptr_eq(&held.log, &file.log) && are_twins(file, held)
+            };
+            if begins && held.iter().any(|held| is_twin(&held)) {
                 self.starts.remove(&file.id);
                 self.past.push(file.id);
             }
@@ -216,9 +288,10 @@ impl Resolution {
             let is_copy = |(_, claim, _): &(usize, Claim, bool)| {
                 claim.offset.0 >= COPY_BYTES_MIN
                     && claim.lineage != file.log.lineage
-                    && holds(file, claim, Check::Both).unwrap_or(false)
+                    && holds(file, claim).unwrap_or(false)
             };
-            if file.published().mtime.0 < since || claims.iter().any(is_copy) {
+            let is_listed = |(_, claim, _): &(usize, Claim, bool)| claim.is_of(file.identity.key);
+            if file.published().mtime.0 < since || claims.iter().any(|claim| is_listed(claim) || is_copy(claim)) {
                 self.past.push(file.id);
             } else if file.btime.is_none_or(|born| born.0 >= since) {
                 self.starts.insert(file.id, Start::default());
@@ -227,10 +300,20 @@ impl Resolution {
     }
 }
 
-/// Whether a file that is what it was when a cursor was made has not changed since.
+/// Whether a file has not changed since a cursor was made, as far as that is known.
 fn is_older(file: &LogFile, made: Option<Nanos>) -> bool {
-    let since = made.map(|made| made.0.saturating_sub(CLOCK_SLACK_NANOS));
-    !file.is_compressed() && since.is_some_and(|since| file.published().mtime.0 < since)
+    made.is_some() && !is_later(file, made)
+}
+
+/// Whether a file holds a content in which a client once stood, before what it knew last of it.
+fn held_once(file: &Arc<LogFile>, claim: &Claim) -> bool {
+    let is_its = claim.offset > Offset::ZERO && claim.lineage == file.log.lineage;
+    is_its && holds(file, claim).unwrap_or(false)
+}
+
+/// Whether a file has changed since a cursor was made, as far as that is known.
+fn is_later(file: &LogFile, made: Option<Nanos>) -> bool {
+    made.is_some_and(|made| file.published().mtime.0 >= made.0.saturating_sub(CLOCK_SLACK_NANOS))
 }
 
 /// How a claim was found to hold.
@@ -239,7 +322,7 @@ enum Found {
     At(Arc<LogFile>),
     /// It is this file, but it has other bytes now.
     Rewritten(Arc<LogFile>),
-    /// Nothing of it had been read, and no file has its identity.
+    /// Nothing of it was known, and no file has its identity.
     Unread,
     /// The log is known, but none of its files has the bytes.
     Gone(Arc<Log>),
@@ -249,8 +332,8 @@ enum Found {
 
 /// Finds the file; `trouble` becomes what kept one from being looked into.
 fn find(claim: &Claim, files: &[Arc<LogFile>], trouble: &RefCell<Option<String>>) -> Found {
-    let holds = |file: &Arc<LogFile>, check: Check| {
-        holds(file, claim, check).unwrap_or_else(|error| {
+    let holds = |file: &Arc<LogFile>| {
+        holds(file, claim).unwrap_or_else(|error| {
             if is_passing(&error) {
                 trouble.replace(Some(format!("{}: {error}", file.path().display())));
             }
@@ -259,43 +342,54 @@ fn find(claim: &Claim, files: &[Arc<LogFile>], trouble: &RefCell<Option<String>>
     };
     let same = files.iter().find(|file| claim.is_of(file.identity.key));
     if let Some(file) = same
-        && holds(file, Check::TailOnly)
+        && (holds(file) || has_ended_at(file, claim))
     {
         return Found::At(file.clone());
     }
     // A few bytes prove nothing about another file, except in the log that they are said to be of.
-    let few = claim.offset.0 < 64;
+    let few = claim.offset.0 < COPY_BYTES_MIN;
+    // Nor do they in their own log when they are no whole line, unless that is all that the file holds.
+    let is_weak = few && claim.after_piece;
     let holding = |own: bool| {
         let by_content = files.iter().filter(|file| (file.log.lineage == claim.lineage) == own && (own || !few));
         // The longest of the equal ones; what is compressed is longer than it looks, and costs more.
         let longest = |file: &&Arc<LogFile>| (!file.is_compressed(), file.published().size);
-        by_content.filter(|file| holds(file, Check::Both)).max_by_key(longest)
+        by_content.filter(|file| holds(file) && (!is_weak || file.published().size == claim.offset)).max_by_key(longest)
     };
-    let of_content = if claim.offset.0 > 0 { holding(true).or_else(|| holding(false)) } else { None };
+    let is_known = claim.offset > Offset::ZERO || claim.foretells().is_some();
+    let of_content = if is_known { holding(true).or_else(|| holding(false)) } else { None };
     let of_log = files.iter().find(|file| file.log.lineage == claim.lineage);
     match (of_content, same, of_log) {
         (Some(file), ..) => Found::At(Arc::clone(file)),
-        (_, Some(file), _) => Found::Rewritten(file.clone()),
+        (_, Some(file), _) if !is_missing(file) => Found::Rewritten(file.clone()),
         (.., None) => Found::Foreign,
-        _ if claim.offset == Offset::ZERO => Found::Unread,
+        _ if !is_known => Found::Unread,
         (.., Some(file)) => Found::Gone(file.log.clone()),
     }
+}
+
+/// Whether a file that nobody can read any more was read to its end.
+fn has_ended_at(file: &Arc<LogFile>, claim: &Claim) -> bool {
+    let end = || file.contents().pop().map(|content| content.end).unwrap_or_default();
+    is_missing(file) && end().at == claim.offset && claim.fits_tail(end().tail)
+}
+
+/// Whether no name that is known leads to a file, and nobody holds it open: what it held, nobody can read.
+fn is_missing(file: &LogFile) -> bool {
+    file.open().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// The compressed files that hold the same as a deleted one that is still open.
 fn twins(file: &Arc<LogFile>, claim: &Claim) -> impl Iterator<Item = Arc<LogFile>> {
     let kin = if file.role() == Role::Gone { file.log.files() } else { Vec::new() };
-    let changed = file.published().mtime;
-    kin.into_iter().filter(move |kin| {
-        let same = kin.published().mtime == changed
-            || claim.offset > Offset::ZERO && holds(kin, claim, Check::Both).unwrap_or(false);
-        kin.is_compressed() && same
-    })
+    kin.into_iter()
+        .filter(|kin| kin.is_compressed())
+        .filter(|kin| are_twins(kin, file) || claim.offset > Offset::ZERO && holds(kin, claim).unwrap_or(false))
 }
 
 /// Whether a file holds what another one of its log does that is read instead: of a deleted file and its compressed
 /// sibling the one that is still open, or else the other.
-fn is_read_elsewhere(file: &Arc<LogFile>) -> bool {
+pub(super) fn is_read_elsewhere(file: &Arc<LogFile>) -> bool {
     let kin = file.log.files();
     let Some(at) = kin.iter().position(|kin| kin.id == file.id) else { return false };
     let is_gone = |file: &LogFile| !file.is_compressed() && file.role() == Role::Gone;
@@ -310,16 +404,9 @@ fn is_read_elsewhere(file: &Arc<LogFile>) -> bool {
 
 /// Whether a compressed file holds the same as a plain one of its log.
 pub fn are_twins(compressed: &LogFile, plain: &LogFile) -> bool {
-    let Some(known) = plain.contents().pop() else { return false };
+    let Some(known) = plain.content(plain.published().generation) else { return false };
     let content = compressed.open();
-    content.and_then(|content| copies::holds(&*content, &known.beginning, known.head)).unwrap_or(false)
-}
-
-/// Which hashes have to fit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Check {
-    TailOnly,
-    Both,
+    content.and_then(|content| copies::holds(&*content, &known.beginning, known.mark())).unwrap_or(false)
 }
 
 /// Whether an error says nothing of the file, and another attempt may do better.
@@ -328,23 +415,27 @@ fn is_passing(error: &io::Error) -> bool {
     passing.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-fn holds(file: &Arc<LogFile>, claim: &Claim, check: Check) -> io::Result<bool> {
+/// Whether a file has the bytes that a claim is known by.
+fn holds(file: &Arc<LogFile>, claim: &Claim) -> io::Result<bool> {
     if file.is_archive() {
         look(file);
     }
     if file.published().size < claim.offset {
         return Ok(false);
     }
-    if claim.offset == Offset::ZERO {
+    if claim.offset == Offset::ZERO && claim.foretells().is_none() {
         return Ok(true);
     }
     let content = file.open()?;
     let reader = &*content;
-    if check == Check::Both {
-        let head = read(reader, Offset::ZERO, claim.offset.0.min(CURSOR_HEAD_BYTES))?;
-        if !claim.fits_head(HeadHash::of(&head, claim.offset)) {
-            return Ok(false);
-        }
+    if let Some(len) = claim.foretells() {
+        let mut beginning = vec![0; len];
+        let got = reader.fill_at(&mut beginning, Offset::ZERO)?;
+        return Ok(got == len && claim.fits_beginning(&beginning));
+    }
+    let head = read(reader, Offset::ZERO, claim.offset.0.min(CURSOR_HEAD_BYTES))?;
+    if !claim.fits_head(HeadHash::of(&head, claim.offset)) {
+        return Ok(false);
     }
     let encoding = file.encoding(reader, &file.published())?;
     let len = claim.offset.0.min(CURSOR_TAIL_BYTES);

@@ -22,11 +22,17 @@ use super::{
     open::Request,
     seek::{Close, Closing, Span},
     segment::{Segment, SharedSegment},
+    succession::After,
     tail::{TailScan, TailStart},
     turn::Step,
 };
 use crate::{
-    entry::{Nanos, Offset, cursor::EntryCursor, encode::Shape, stream_cursor::StreamCursor},
+    entry::{
+        Nanos, Offset,
+        cursor::EntryCursor,
+        encode::Shape,
+        stream_cursor::{Point, StreamCursor},
+    },
     limits::{GRID_BYTES, POLL_WORK_MAX, PROGRESS_EVERY},
     sync::{Mutex, lock},
     watch::{Changes, FileId, Log, LogFile, Reading, Ticket},
@@ -171,8 +177,7 @@ impl Subscription {
 
     /// The place in every file, as a client may bring it back; `held` is what was taken but has not been sent.
     pub fn cursor(&self, made: Nanos, held: Option<(FileId, &Segment)>) -> StreamCursor {
-        let places = self.members.iter().filter_map(|member| place_of(member, held));
-        StreamCursor::new(made, self.selection, places)
+        StreamCursor::new(made, self.selection, self.places(self.members.iter(), held))
     }
 
     /// Bytes between the cursors and the heads.
@@ -233,8 +238,34 @@ impl Subscription {
 
     /// The places in `files` only, to be laid over a cursor that a client has.
     pub fn delta(&self, made: Nanos, files: &[FileId], held: Option<(FileId, &Segment)>) -> StreamCursor {
-        let moved = files.iter().filter_map(|file| place_of(&self.members[*self.index.get(file)?], held));
-        StreamCursor::delta(made, self.selection, moved)
+        let moved = files.iter().filter_map(|file| self.index.get(file).map(|index| &self.members[*index]));
+        StreamCursor::delta(made, self.selection, self.places(moved, held))
+    }
+
+    /// The places in some of the files. Before that at the beginning of one comes the end of what was read before it: the
+    /// beginning alone does not tell whether the file has held something else since, which lies in a copy.
+    fn places<'m>(
+        &'m self,
+        members: impl Iterator<Item = &'m Member>,
+        held: Option<(FileId, &Segment)>,
+    ) -> impl Iterator<Item = Point> {
+        members.flat_map(move |member| {
+            let place = place_of(member, held);
+            let begins = place.is_some_and(|place| place.offset == Offset::ZERO);
+            let before = member.after.as_ref().filter(|_| begins && !self.has_gone_on_after(member));
+            let before = before.filter(|after| !self.index.contains_key(&after.file.id));
+            let end = before.and_then(|after| after.end).map(|at| Point { at, is_over: true });
+            let is_over = member.file.is_archive() && member.is_read_to_the_end();
+            end.into_iter().chain(place.map(|at| Point { at, is_over }))
+        })
+    }
+
+    /// Whether it has read of what came after a file.
+    fn has_gone_on_after(&self, before: &Member) -> bool {
+        self.members.iter().any(|member| {
+            let is_later = member.at() > Offset::ZERO && member.file.ordinal() > before.file.ordinal();
+            is_later && Arc::ptr_eq(&member.file.log, &before.file.log)
+        })
     }
 
     /// The next piece; when there is none yet, the task is woken once there may be.
@@ -384,7 +415,7 @@ impl Subscription {
             let before = file.predecessor.as_ref().and_then(Weak::upgrade);
             member.nearby = Nearby::of(self.around, start, false);
             member.hold = before.as_ref().map(|before| (before.id, before.published().head));
-            member.after = before;
+            member.after = before.map(|before| After { file: before, end: None });
             // Those that came after it and were known before it.
             let successors =
                 self.members.iter_mut().filter(|member| member.at() == Offset::ZERO && member.follows(file));

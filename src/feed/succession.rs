@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashSet,
+    io,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -23,22 +24,61 @@ use super::{
     turn::Step,
 };
 use crate::{
-    entry::{Offset, cursor::TailHash},
-    file::lines::KnownHead,
+    entry::{
+        Offset,
+        cursor::{EntryCursor, HeadHash, TailHash},
+        stream_cursor,
+    },
+    file::{
+        ReadAt,
+        lines::{self, KnownHead},
+    },
+    limits::CURSOR_HEAD_BYTES,
     telemetry::GapReason,
-    watch::{LogFile, copies, logfile::KnownContent},
+    watch::{LogFile, Published, copies, logfile::KnownContent},
 };
 
+/// The file whose content came before what another one holds.
+#[derive(Clone)]
+pub struct After {
+    /// The file.
+    pub file: Arc<LogFile>,
+    /// Its end, where it is over: who is at the beginning of what comes next has read up to there.
+    pub end: Option<EntryCursor>,
+}
+
+impl After {
+    /// The last copy that ends before `file` begins, if there is one. Reads the bytes that its end is known by.
+    pub fn before(file: &Arc<LogFile>) -> Option<Self> {
+        let is_copy = |kin: &Arc<LogFile>| {
+            let is_before = kin.ordinal() < file.ordinal();
+            is_before && kin.is_archive() && !kin.is_undecided() && !resume::is_read_elsewhere(kin)
+        };
+        let before = file.log.files().into_iter().rfind(is_copy)?;
+        let end = end_of(&before).ok();
+        Some(Self { file: before, end })
+    }
+}
+
 /// What became of one content of a file.
-pub(super) enum Stretch {
+enum Stretch {
     /// A file holds it; reading goes on there.
     Copy(Arc<LogFile>, Start),
     /// Nobody holds what had not been read of it; how many bytes, where that is known.
     Missing(Option<u64>),
 }
 
+/// What became of all that a file held before the present content.
+pub(super) struct Succession {
+    stretches: Vec<Stretch>,
+    /// The last file that held any of it.
+    last: Option<After>,
+    /// What was the present one then; another may have taken its place since.
+    generation: u32,
+}
+
 /// A search for what became of the contents that a file held before the present one.
-pub(super) type Search = JoinHandle<Vec<Stretch>>;
+pub(super) type Search = JoinHandle<Succession>;
 
 /// A place in a content of a file.
 #[derive(Clone, Copy)]
@@ -58,34 +98,41 @@ impl Subscription {
         let search = member.search.get_or_insert_with(|| {
             let (file, feed) = (member.file.clone(), self.feed.clone());
             let place = Place { generation, at, tail, read_to };
-            let before = member.after.clone();
+            let before = member.after.clone().map(|after| after.file);
             tokio::task::spawn_blocking(move || find(&feed, &file, place, before))
         });
         let Poll::Ready(found) = std::pin::Pin::new(search).poll(context) else { return Step::Waiting };
         member.search = None;
-        let unknown = |_| vec![Stretch::Missing(None)];
+        let now = member.file.published().generation;
+        let unknown = |_| Succession { stretches: vec![Stretch::Missing(None)], last: None, generation: now };
         self.follow_on(index, found.unwrap_or_else(unknown));
         Step::Moved
     }
 
     /// Reads the copies that were found, one after the other, and then what the file holds now.
-    fn follow_on(&mut self, index: usize, stretches: Vec<Stretch>) {
+    fn follow_on(&mut self, index: usize, Succession { stretches, last, generation }: Succession) {
         let member = &mut self.members[index];
         // What it had to wait for comes before all of it, and so does what was to be said of it.
         let (mut hold, mut announce, mut gap) = (member.hold, std::mem::take(&mut member.announce), None);
         let (mut stop, order) = (member.stop, member.order);
-        let (mut after_gap, mut after, log) = (member.after_gap, member.after.take(), member.file.log.clone());
+        let (mut after_gap, log) = (member.after_gap, member.file.log.clone());
+        let before = member.after.take();
+        let mut after = before.clone();
         for stretch in stretches {
             let (copy, start) = match stretch {
                 Stretch::Missing(bytes) => {
-                    gap = Some(bytes);
+                    let before: Option<Option<u64>> = gap;
+                    gap = Some(before.map_or(bytes, |before| Some(before? + bytes?)));
                     continue;
                 }
                 Stretch::Copy(copy, start) => (copy, start),
             };
             let published = copy.published();
             let end = if published.finished { published.size } else { published.head };
-            if !self.index.contains_key(&copy.id) {
+            if let Some(known) = self.index.get(&copy.id) {
+                // It is before the file now, whatever it was thought to come after.
+                self.members[*known].hold = hold;
+            } else {
                 let mut next = Member::new(copy.clone(), start);
                 next.nearby = Nearby::of(self.around, start, true);
                 next.hold = hold;
@@ -99,13 +146,13 @@ impl Subscription {
                 next.announce.extend(gap.take().map(|bytes| Event::Gap(log.clone(), GapReason::Truncated, bytes)));
                 self.members.push(next);
             }
-            (hold, after_gap, after) = (Some((copy.id, end)), false, Some(copy));
+            (hold, after_gap, after) = (Some((copy.id, end)), false, Some(After { file: copy, end: None }));
             // How much was asked for of the files that came later is not known any more.
             stop = stop.map(|_| Offset(u64::MAX));
         }
         let (follow, member) = (self.follow, &mut self.members[index]);
         let published = member.file.published();
-        member.begin_anew(&published);
+        member.begin_anew(&Published { generation, ..published });
         member.order = Order::NONE;
         member.ready = true;
         if member.stop.is_some() {
@@ -113,7 +160,7 @@ impl Subscription {
             member.stop = Some(Offset::ZERO).filter(|_| !follow);
             member.piece_end = None;
         }
-        (member.hold, member.after_gap, member.after) = (hold, after_gap, after);
+        (member.hold, member.after_gap, member.after) = (hold, after_gap, last.or(before));
         member.announce = announce;
         member.announce.push(Event::FileChange(log.clone(), FileChange::Truncated));
         member.announce.extend(gap.map(|bytes| Event::Gap(log, GapReason::Truncated, bytes)));
@@ -124,6 +171,9 @@ impl Subscription {
     pub(super) fn announce(&mut self, index: usize) -> bool {
         let announced = std::mem::take(&mut self.members[index].announce);
         let any = !announced.is_empty();
+        if any {
+            self.members.iter_mut().filter(|member| member.hold.is_some()).for_each(|member| member.ready = true);
+        }
         for event in announced {
             match event {
                 Event::Gap(_, reason, bytes) => self.note_gap(index, reason, bytes),
@@ -139,41 +189,94 @@ impl Subscription {
 /// The first of them is known by what was read of it. Between the file that holds it and the present content lies, in the
 /// order of the log, all that came meanwhile, whether anybody looked at the file while it held that or not. Where nothing
 /// of it was read it comes after `before`, which was read before.
-fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFile>>) -> Vec<Stretch> {
+fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFile>>) -> Succession {
     // A copy is whole before what it was made of is truncated, but need not have been seen yet.
     let log = HashSet::from([file.log.path.clone()]);
     feed.catalogue.look_again(log).iter().for_each(|file| feed.hints.touch(file));
-    let mut stretches = Vec::new();
-    let mut last = before.filter(|_| place.at == Offset::ZERO);
-    let first = if last.is_some() { file.published().generation } else { place.generation };
-    for generation in first..file.published().generation {
+    let mut way = Way { stretches: Vec::new(), last: before.filter(|_| place.at == Offset::ZERO), is_found: false };
+    let now = file.published().generation;
+    for generation in place.generation..now {
         let place = match generation == place.generation {
             true => place,
             false => Place { generation, at: Offset::ZERO, tail: None, read_to: Offset::ZERO },
         };
         let known = file.content(generation);
-        let written = known.as_ref().map_or(Offset::ZERO, |known| known.size);
+        let written = known.as_ref().map_or(Offset::ZERO, |known| known.end.at);
         match copy_of(file, known.as_ref(), place) {
-            Some(copy) => {
-                let end = copy.published().size;
-                if end > place.at {
-                    let start = Start { at: place.at, tail: resume::known_tail(&copy, place.at), ..Start::default() };
-                    stretches.push(Stretch::Copy(copy.clone(), start));
-                }
-                if end < written {
-                    stretches.push(Stretch::Missing(None));
-                }
-                last = Some(copy);
-                break;
+            Some(copy) => way.go_over(copy, place, written),
+            None if file.is_forgotten(generation) => way.stretches.push(Stretch::Missing(None)),
+            None if written > place.read_to => {
+                way.stretches.push(Stretch::Missing(Some(written.since(place.read_to))));
             }
-            None if file.is_forgotten(generation) => stretches.push(Stretch::Missing(None)),
-            None if written > place.read_to => stretches.push(Stretch::Missing(Some(written.since(place.read_to)))),
             None => {}
         }
     }
-    let later = last.map(|last| between(&last, file)).unwrap_or_default();
-    stretches.extend(later.into_iter().map(|copy| Stretch::Copy(copy, Start::default())));
-    stretches
+    way.go_up_to(file);
+    Succession { stretches: way.stretches, last: After::before(file), generation: now }
+}
+
+/// The way from one content of a file to the present one, as far as it was found.
+struct Way {
+    stretches: Vec<Stretch>,
+    /// The file up to which it was found.
+    last: Option<Arc<LogFile>>,
+    /// Whether any of it was.
+    is_found: bool,
+}
+
+impl Way {
+    /// Goes on over a copy of a content that was `written` so far, from a place in it.
+    fn go_over(&mut self, copy: Arc<LogFile>, place: Place, written: Offset) {
+        let is_passed = self.last.as_ref().is_some_and(|last| copy.ordinal() <= last.ordinal());
+        if self.is_found && is_passed {
+            return;
+        }
+        if !is_passed {
+            self.go_up_to(&copy);
+        }
+        let end = copy.published().size;
+        if end > place.at {
+            let start = Start { at: place.at, tail: resume::known_tail(&copy, place.at), ..Start::default() };
+            self.stretches.push(Stretch::Copy(copy.clone(), start));
+        }
+        if end < written {
+            self.stretches.push(Stretch::Missing(None));
+        }
+        (self.last, self.is_found) = (Some(copy), true);
+    }
+
+    /// Goes on over what lies before a file in the order of its log.
+    fn go_up_to(&mut self, file: &Arc<LogFile>) {
+        let Some(last) = &self.last else { return };
+        let later = between(last, file);
+        self.is_found |= !later.is_empty();
+        self.last = later.last().or(Some(last)).cloned();
+        self.stretches.extend(later.into_iter().map(|copy| Stretch::Copy(copy, Start::default())));
+    }
+}
+
+/// The end of a file that nothing more is written to, as a cursor; where it takes long to find out how far the file goes,
+/// its beginning, which tells at least which one it is.
+pub(super) fn end_of(file: &Arc<LogFile>) -> io::Result<EntryCursor> {
+    if !file.is_compressed() {
+        settled(file)?;
+    }
+    let (content, published) = (file.open()?, file.published());
+    let at = match (file.is_compressed(), published.finished) {
+        (_, true) => published.size,
+        (true, false) => Offset::ZERO,
+        (false, false) => published.head,
+    };
+    let (head, tail) = if at == Offset::ZERO {
+        let mut beginning = vec![0; CURSOR_HEAD_BYTES as usize];
+        let got = content.fill_at(&mut beginning, Offset::ZERO)?;
+        stream_cursor::at_beginning(&beginning[..got])
+    } else {
+        let beginning = file.beginning(&*content, &published, at)?;
+        (HeadHash::of(&beginning, at), lines::known_at(&*content, at)?.tail)
+    };
+    let (key, lineage, after_piece) = (file.identity.key, file.log.lineage, published.head < at);
+    Ok(EntryCursor { key, lineage, offset: at, head, tail, after_piece })
 }
 
 /// The files of a log that come after one and before another, each content once.
@@ -196,7 +299,7 @@ fn between(after: &Arc<LogFile>, before: &Arc<LogFile>) -> Vec<Arc<LogFile>> {
 }
 
 /// Looks how far a copy is written; nothing more will be.
-fn settled(copy: &LogFile) -> std::io::Result<()> {
+fn settled(copy: &LogFile) -> io::Result<()> {
     copy.measure()?;
     copy.settle();
     if copy.is_archive() {
@@ -210,7 +313,7 @@ fn copy_of(file: &Arc<LogFile>, known: Option<&KnownContent>, place: Place) -> O
     let beginning = known.map(|known| known.beginning.clone()).unwrap_or_default();
     let by = match (place.tail, known) {
         (Some(tail), _) if place.at > Offset::ZERO => KnownHead { at: place.at, tail },
-        (_, Some(known)) if known.head.at > Offset::ZERO => known.head,
+        (_, Some(known)) if known.mark().at > Offset::ZERO => known.mark(),
         // Nothing of it is known, so nothing of it can be known again.
         _ => return None,
     };

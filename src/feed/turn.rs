@@ -230,7 +230,10 @@ impl Subscription {
             for other in &mut self.members {
                 if other.hold.is_some_and(|(file, until)| file == id && until <= at) {
                     (other.hold, other.ready) = (None, true);
-                    reached.push((other.file.id, other.read_to()));
+                    // Where its content began anew, it has not reached a place in the present one.
+                    if other.generation == other.file.published().generation {
+                        reached.push((other.file.id, other.read_to()));
+                    }
                 }
             }
         }
@@ -273,6 +276,12 @@ impl Subscription {
 
     /// Whether another file has to be read up to a place before this one.
     pub(super) fn is_held(&mut self, index: usize) -> bool {
+        self.is_held_by(index, self.members.len())
+    }
+
+    /// The same, by a chain of so many files at most: one that comes back to its beginning holds nothing.
+    fn is_held_by(&mut self, index: usize, links: usize) -> bool {
+        let Some(links) = links.checked_sub(1) else { return false };
         // While it is not known whether what came before it is news, nobody knows what comes first.
         let before = self.members[index].file.predecessor.as_ref().and_then(Weak::upgrade);
         if self.members[index].at() == Offset::ZERO && before.is_some_and(|before| before.is_undecided()) {
@@ -284,14 +293,15 @@ impl Subscription {
             return false;
         };
         // One that waits itself holds back what comes after it, even if nothing is in it.
-        let waits = self.is_held(before);
+        let waits = self.is_held_by(before, links);
         let before = &self.members[before];
         // Not what was known when it was last looked at: that may have been before its last lines were written.
         let published = before.file.published();
         let written = if published.finished { published.size } else { published.head };
         // Where its content began anew, what became of it is still to be found; what it holds now has its own end.
         let is_behind = published.generation != before.generation || before.read_to() < until && written >= until;
-        let held = !before.is_lost && (waits || is_behind);
+        // What is still to be said of it comes first, too, though nothing of it may be left to read.
+        let held = !before.announce.is_empty() || !before.is_lost && (waits || is_behind);
         if !held {
             self.members[index].hold = None;
         }
@@ -301,7 +311,8 @@ impl Subscription {
 
 /// The end of the unterminated record at `at`, behind the head, where it belongs to the answer.
 pub(super) fn piece_end(member: &Member, at: Offset, follow: bool) -> Option<Offset> {
-    let ended = member.known.finished && member.known.size > at && !member.file.is_superseded();
+    let is_part = member.known.head <= at && at < member.known.size;
+    let ended = member.known.finished && is_part && !member.file.is_superseded();
     match member.piece_end {
         Some(end) if at < end => Some(end),
         _ if ended && (follow || member.stop.is_some_and(|stop| stop > at)) => Some(member.known.size),

@@ -67,15 +67,21 @@ pub fn look(
         last_line_end(reader, encoding, known.at.max(encoding.floor(scanned)), size)?
     };
     let Some(at) = found else { return Ok(Look::Same(known)) };
-    let tail = if near {
-        TailHash::of(&bytes[..at.since(before) as usize])
-    } else {
-        let from = Offset(at.0.saturating_sub(CURSOR_TAIL_BYTES));
-        let mut tail = vec![0; at.since(from) as usize];
-        let got = reader.fill_at(&mut tail, from)?;
-        TailHash::of(&tail[..got])
-    };
-    Ok(Look::Same(KnownHead { at, tail }))
+    if near {
+        return Ok(Look::Same(KnownHead { at, tail: TailHash::of(&bytes[..at.since(before) as usize]) }));
+    }
+    known_at(reader, at).map(Look::Same)
+}
+
+/// A place in a file, with what lies before it.
+///
+/// # Errors
+/// As the reader.
+pub fn known_at(reader: &(impl ReadAt + ?Sized), at: Offset) -> io::Result<KnownHead> {
+    let from = Offset(at.0.saturating_sub(CURSOR_TAIL_BYTES));
+    let mut tail = vec![0; at.since(from) as usize];
+    let got = reader.fill_at(&mut tail, from)?;
+    Ok(KnownHead { at, tail: TailHash::of(&tail[..got]) })
 }
 
 /// The place just after the last newline in `[from, to)`, or `None` where there is none.

@@ -192,7 +192,7 @@ fn compare(content: &Content, size: Offset, least: Offset, candidates: &[Arc<Log
     }
     let suspect = Suspect::new(content)?;
     for original in candidates {
-        match suspect.compare(original)? {
+        match suspect.compare(original, least)? {
             Likeness::Other => {}
             Likeness::Begins => best = Compared::Begins,
             Likeness::Holds(generation) => return Ok(Compared::Holds(original.clone(), generation)),

@@ -42,14 +42,15 @@ impl<'c> Suspect<'c> {
         Ok(Self { content, beginning })
     }
 
-    /// Compares it with all contents that are known of `original`; the most alike one decides.
+    /// Compares it with all contents that are known of `original`; the most alike one decides. Fewer than `least` bytes
+    /// that are known prove nothing.
     ///
     /// # Errors
     /// As the reader.
-    pub fn compare(&self, original: &LogFile) -> io::Result<Likeness> {
+    pub fn compare(&self, original: &LogFile, least: Offset) -> io::Result<Likeness> {
         let mut best = Likeness::Other;
         for known in original.contents_like(&self.beginning) {
-            match self.likeness(&known, original)? {
+            match self.likeness(&known, original, least)? {
                 Likeness::Other => {}
                 Likeness::Begins => best = Likeness::Begins,
                 holds @ Likeness::Holds(_) => return Ok(holds),
@@ -59,7 +60,7 @@ impl<'c> Suspect<'c> {
     }
 
     /// How it compares with a content that begins like it.
-    fn likeness(&self, known: &KnownContent, original: &LogFile) -> io::Result<Likeness> {
+    fn likeness(&self, known: &KnownContent, original: &LogFile, least: Offset) -> io::Result<Likeness> {
         if self.content.archive().is_some() {
             // Reading on in it would take long, and what is compressed was rotated before.
             return Ok(Likeness::Holds(known.generation));
@@ -67,8 +68,14 @@ impl<'c> Suspect<'c> {
         if self.beginning.len() < known.beginning.len() {
             return Ok(Likeness::Begins);
         }
-        match tail_at(self.content, known.head.at)? {
-            Some(tail) if tail == known.head.tail => Ok(Likeness::Holds(known.generation)),
+        let mark = known.mark();
+        if mark.at < least {
+            let is_present = original.published().generation == known.generation && original.opened().is_some();
+            let may_be = is_present && !known.beginning.is_empty();
+            return if may_be { self.compare_ends(original) } else { Ok(Likeness::Other) };
+        }
+        match tail_at(self.content, mark.at)? {
+            Some(tail) if tail == mark.tail => Ok(Likeness::Holds(known.generation)),
             Some(_) => Ok(Likeness::Other),
             None if original.published().generation == known.generation => self.compare_ends(original),
             None => Ok(Likeness::Begins),

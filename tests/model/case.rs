@@ -211,8 +211,9 @@ impl Run {
         }
         let before = self.world.contents.len();
         self.world.truncate(log);
-        // Nobody adds to a copy.
-        self.world.contents[old].finished = true;
+        // Nobody adds to a copy, where it is known for one: while nobody waits for it nobody looks.
+        let is_awaited = self.readers.iter().any(Reader::is_here);
+        self.world.contents[old].finished |= is_awaited;
         self.met(before, Some((old, true)));
         Ok(true)
     }

@@ -2,6 +2,8 @@
 //! the next one happens.
 
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     path::Path,
     sync::{
         Arc,
@@ -23,7 +25,7 @@ use logtap::{
     limits::LINE_BYTES_DEFAULT,
     proto::v1::LogEntry,
     telemetry::Telemetry,
-    watch::{Catalogue, Pattern, Role, Settings, Source, catalogue::Scope, events::Hints, logfile::Checked},
+    watch::{Catalogue, FileId, Pattern, Role, Settings, Source, catalogue::Scope, events::Hints, logfile::Checked},
 };
 use prost::Message as _;
 
@@ -32,6 +34,8 @@ use crate::expect::Got;
 pub struct Daemon {
     catalogue: Arc<Catalogue>,
     feed: Arc<Feed>,
+    /// Files that nobody waited for when five seconds had passed, and how long they were.
+    quiet: RefCell<HashMap<FileId, u64>>,
 }
 
 /// How a request starts.
@@ -74,7 +78,7 @@ impl Daemon {
         let catalogue = Arc::new(Catalogue::new(vec![source(dir)], telemetry.clone()));
         catalogue.scan(&Scope::All);
         let feed = Feed::new(catalogue.clone(), Hints::new(telemetry.clone()), telemetry, cache);
-        Self { catalogue, feed }
+        Self { catalogue, feed, quiet: RefCell::default() }
     }
 
     /// Looks at all names, and at all files that somebody waits for.
@@ -82,7 +86,11 @@ impl Daemon {
         self.catalogue.scan(&Scope::All);
         for file in self.catalogue.files() {
             if file.is_waited_on() {
-                match file.check_blocking() {
+                let looked = file.check_blocking();
+                if self.quiet.borrow().get(&file.id) == Some(&file.published().size.0) && file.set_finished(true) {
+                    file.wake();
+                }
+                match looked {
                     Ok(Checked::Grown | Checked::Truncated) => file.wake(),
                     // What cannot be looked at is deleted, and was not opened in time.
                     Ok(Checked::Same) | Err(_) => {}
@@ -93,9 +101,13 @@ impl Daemon {
 
     /// Five seconds have passed in which nothing was written: what is displaced is finished.
     pub fn age(&self) {
-        for file in self.catalogue.files() {
-            if file.is_waited_on() && file.role() != Role::Live && file.opened().is_some() && file.set_finished(true) {
-                file.wake();
+        for file in self.catalogue.files().into_iter().filter(|file| file.role() != Role::Live) {
+            if file.is_waited_on() && file.opened().is_some() {
+                if file.set_finished(true) {
+                    file.wake();
+                }
+            } else if let Ok(metadata) = std::fs::metadata(file.path()) {
+                self.quiet.borrow_mut().insert(file.id, metadata.len());
             }
         }
         self.catalogue.release_held();

@@ -104,7 +104,13 @@ impl Track {
             return self.follow(new);
         };
         if is_copied {
-            return self.follow(new);
+            self.follow(new);
+            // Where nothing of it is left to come, what is said of what was lost before it goes with the next entry.
+            let old = &self.places[index];
+            if old.flag != Flag::No && old.at >= content.bytes.len() {
+                self.places.last_mut().expect("it was added").flag = Flag::May;
+            }
+            return;
         }
         let old = self.places.remove(index);
         let lost = (content.bytes.len() - old.at) as u64;
@@ -130,7 +136,8 @@ impl Track {
 
     fn take_gap(&mut self, bytes: Option<u64>) -> Result<(), String> {
         let is_sure = |place: &Place| matches!(place.owed, Owed::Exactly(_) | Owed::Some);
-        let sure = self.places.iter().position(is_sure);
+        let unpaid = self.places.iter().position(|place| is_sure(place) && !place.is_paid());
+        let sure = unpaid.or_else(|| self.places.iter().position(is_sure));
         let place = match sure.or_else(|| self.places.iter().position(|place| place.owed == Owed::Maybe)) {
             Some(index) => &mut self.places[index],
             None if self.tolerant => return Ok(()),

@@ -172,7 +172,9 @@ impl Reader {
             let spoken =
                 if mark.is_some() { of_log.collect::<Vec<_>>() } else { of_log.next_back().into_iter().collect() };
             for dealt in spoken {
-                claims.retain(|claim| claim.content != dealt.generation);
+                // Of one file the last word counts: what was said of what it held before is over.
+                let key = |content: Gen| world.contents[content].key;
+                claims.retain(|claim| key(claim.content) != key(dealt.generation));
                 claims.push(Claim { content: dealt.generation, at: dealt.at, doubtful: false });
                 cursors.push(dealt.cursor.clone());
                 logs.push(log);
@@ -266,20 +268,49 @@ fn resumed(daemon: &Daemon, world: &World, log: usize, claims: &[Claim], content
         false => Place::new(claim.content, claim.at, Owed::Nothing),
     };
     let mut places: Vec<_> = claimed.into_iter().map(place).collect();
-    let is_gone = |content: Gen| !overwritten(world, content).is_some_and(|now| reachable.contains(&now));
+    let is_known = |content: Gen| daemon.holds(world.contents[content].key);
+    let is_gone = |content: Gen| !overwritten(world, content).is_some_and(is_known);
     // An entry's cursor does not tell what else of its log is older, when its file is gone.
     let live_only = contents.is_none() && places.is_empty() && lost.iter().any(|claim| is_gone(claim.content));
-    let later = reachable.iter().filter(|content| latest.is_none_or(|latest| **content > latest));
-    let later = later.filter(|content| !live_only || world.logs[log].live == Some(**content));
-    places.extend(later.map(|content| Place::new(*content, 0, Owed::Nothing)));
+    // Nor does it tell, when its file holds something else by now, what of the copies is older than it.
+    let in_its_file = lost.iter().filter(|_| contents.is_none() && places.is_empty());
+    let floor = in_its_file.filter_map(|claim| overwritten(world, claim.content)).min();
+    // What was deleted may be held open for others, and so be found.
+    let is_held = |content: Gen| {
+        let content = &world.contents[content];
+        content.copied_in == Some(world.epoch) || content.dropped_in == Some(world.epoch)
+    };
+    // Nor does it tell whether it was read in the file itself or in a copy.
+    let of_copy = |claim: &&Claim| world.contents[claim.content].copied_in.is_some();
+    let is_unclear = contents.is_none() && places.is_empty() && lost.iter().any(of_copy);
+    let live_only = live_only || is_unclear;
+    let may_be_found = is_unclear || lost.iter().any(|claim| is_held(claim.content));
+    for content in reachable.iter().filter(|content| latest.is_none_or(|latest| **content > latest)) {
+        let is_named = !live_only || world.logs[log].live == Some(*content);
+        if is_named && floor.is_none_or(|floor| *content >= floor) {
+            places.push(Place::new(*content, 0, Owed::Nothing));
+        } else if may_be_found {
+            places.push(Place::doubtful(*content, 0));
+        }
+    }
     let is_behind = |claim: &&Claim| claim.at > 0 && claim.at < world.contents[claim.content].bytes.len();
-    let bytes_lost = lost.iter().any(|claim| is_behind(claim) && !claim.doubtful);
-    let tolerant = !lost.is_empty();
+    let bytes_lost = lost.iter().any(|claim| is_behind(claim) && !claim.doubtful && !is_held(claim.content));
+    places.extend(
+        lost.iter().filter(|claim| is_held(claim.content)).map(|claim| Place::doubtful(claim.content, claim.at)),
+    );
+    // Who is at the beginning of what took the place of a content has read that: if it is gone, it may be that more is.
+    let came_before = |claim: &Claim| {
+        let before = world.contents.iter().rposition(|content| content.overwritten_by == Some(claim.content));
+        before.is_some_and(|before| !reachable.contains(&before))
+    };
+    let is_unsure = claims.iter().any(|claim| claim.at == 0 && came_before(claim));
+    let tolerant = !lost.is_empty() || is_unsure;
     places.extend(passed(daemon, world, log, &places));
     // What came and went since may still be held by whoever else reads, or be found where its link led.
     let came_and_went = world.contents.iter().enumerate().filter(|(number, content)| {
         let is_later = content.log == log && latest.is_none_or(|latest| *number > latest);
-        is_later && content.displaced_in == world.epoch && content.displaced && content.overwritten_by.is_none()
+        let held = content.overwritten_by.is_none() && content.displaced_in == world.epoch || is_held(*number);
+        is_later && content.displaced && held
     });
     for (content, _) in came_and_went {
         if !places.iter().any(|place| place.generation == content) {
@@ -287,7 +318,7 @@ fn resumed(daemon: &Daemon, world: &World, log: usize, claims: &[Claim], content
         }
     }
     places.sort_by_key(|place| place.generation);
-    if !lost.is_empty() {
+    if !lost.is_empty() || is_unsure {
         let first = places.iter().find(|place| !place.doubtful).map(|place| place.generation);
         // Which of them a subscriber had done with the cursor may not say, so any of them may be the first behind the gap.
         for place in &mut places {

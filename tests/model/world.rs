@@ -56,6 +56,10 @@ pub struct Content {
     pub displaced: bool,
     /// The daemon under which it was displaced.
     pub displaced_in: u32,
+    /// The daemon under which a copy of it was made, if one was.
+    pub copied_in: Option<u32>,
+    /// The daemon under which the last file that held it was deleted.
+    pub dropped_in: Option<u32>,
     /// How much of it was there when it was displaced.
     pub seam: usize,
     /// Whether it was written to after that.
@@ -286,6 +290,7 @@ impl World {
         let log = &mut self.logs[log];
         while log.old.len() >= KEPT {
             let oldest = log.old.pop().expect("there are some");
+            self.contents[oldest.generation].dropped_in = Some(self.epoch);
             fs::remove_file(&oldest.path).expect("it is there");
         }
         let named = |tag: String| PathBuf::from(format!("{}{tag}", live.display()));
@@ -329,6 +334,7 @@ impl World {
         let path = self.make_room(log);
         fs::copy(self.live_path(log), &path).expect("it is there");
         self.stamp(&path);
+        self.contents[generation].copied_in = Some(self.epoch);
         self.logs[log].old.insert(0, Old { generation, path, original: false, squeezed: false });
         true
     }

@@ -2,13 +2,14 @@
 //! goes on.
 
 use std::{
+    collections::HashSet,
     fs,
     process::Command,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
-    follower::{Follower, Got, address_of},
+    follower::{Follower, address_of, line},
     is_long,
     support::{Logs, daemon::Daemon, eventually},
     writer::Writer,
@@ -33,8 +34,8 @@ fn rotate(logs: &Logs, directives: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Runs it; what the fast subscriber and the one that stopped have got, and how many lines were written.
-async fn run(logs: &Logs, directives: &str) -> ([Got; 2], usize) {
+/// Runs it; the daemon, the fast subscriber and the one that stopped, and how many lines were written.
+async fn run(logs: &Logs, directives: &str) -> (Daemon, [Follower; 2], usize) {
     let path = logs.write("app.log", "");
     let daemon = Daemon::serve([&path]);
     let address = address_of(&daemon);
@@ -57,37 +58,72 @@ async fn run(logs: &Logs, directives: &str) -> ([Got; 2], usize) {
     }
     stopped.go_on();
     let written = tokio::task::block_in_place(|| writer.end());
-    for follower in [&fast, &stopped] {
-        follower.has(written).await;
-    }
-    ([fast.got(), stopped.got()], written)
+    (daemon, [fast, stopped], written)
 }
 
-async fn renaming_loses_nothing(directives: &'static str) {
-    let logs = Logs::new();
-    let (gots, written) = run(&logs, directives).await;
-    gots.iter().for_each(|got| got.check_all(written));
+async fn renaming_loses_nothing(logs: &Logs, directives: &'static str) {
+    let (_daemon, followers, written) = run(logs, directives).await;
+    for follower in &followers {
+        follower.has(written).await;
+        follower.got().check_all(written);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn create() {
-    renaming_loses_nothing("create 0644").await;
+    renaming_loses_nothing(&Logs::new(), "create 0644").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nocreate_and_dateext() {
-    renaming_loses_nothing("nocreate\n dateext\n dateformat -%Y%m%d-%s\n").await;
+    renaming_loses_nothing(&Logs::new(), "nocreate\n dateext\n dateformat -%Y%m%d-%s\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delaycompress() {
-    renaming_loses_nothing("create 0644\n compress\n delaycompress").await;
+    renaming_loses_nothing(&Logs::new(), "create 0644\n compress\n delaycompress").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn olddir() {
     let logs = Logs::new();
     logs.make_dir("old");
-    let (gots, written) = run(&logs, "create 0644\n olddir old").await;
-    gots.iter().for_each(|got| got.check_all(written));
+    renaming_loses_nothing(&logs, "create 0644\n olddir old").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compress_at_once() {
+    renaming_loses_nothing(&Logs::new(), "create 0644\n compress").await;
+}
+
+/// Between its copy and the truncation of the original logrotate leaves the writer a moment: what is written then is in
+/// neither, and no subscriber can have it. All that the files hold comes, once, and what is missing is said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copytruncate() {
+    let logs = Logs::new();
+    let (_daemon, followers, written) = run(&logs, "copytruncate").await;
+    let last = line(written - 1);
+    let left = lines_left(&logs);
+    println!("{} of {written} lines are in the files", left.len());
+    for follower in &followers {
+        follower.until("the last line", |got| got.entries.last().is_some_and(|(_, message)| *message == last)).await;
+        let got = follower.got();
+        got.check_unique();
+        let messages: HashSet<&str> = got.messages().into_iter().collect();
+        let missing: Vec<_> = left.iter().filter(|line| !messages.contains(line.as_str())).collect();
+        assert!(missing.is_empty(), "{} lines are in the files, but did not come: {:?} …", missing.len(), missing[0]);
+        assert!(got.entries.len() == written || !got.gaps.is_empty(), "what is missing is not said to be");
+    }
+}
+
+/// Every line that the log and its copies hold.
+fn lines_left(logs: &Logs) -> Vec<String> {
+    let mut left = Vec::new();
+    for entry in fs::read_dir(logs.path("")).expect("it is there").flatten() {
+        if entry.file_name().to_string_lossy().starts_with("app.log") {
+            let text = fs::read_to_string(entry.path()).expect("it is text");
+            left.extend(text.lines().map(str::to_owned));
+        }
+    }
+    left
 }

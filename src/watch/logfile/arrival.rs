@@ -52,7 +52,8 @@ impl LogFile {
     /// Keeps a copy of what it held at `generation` open while somebody may have to go on in it.
     pub(in crate::watch) fn keep_copy(&self, generation: u32, copy: &Arc<Self>) {
         let mut copies = lock(&self.copies);
-        if self.has_readers() && !copies.iter().any(|kept| Arc::ptr_eq(&kept.reading.file, copy)) {
+        let is_awaited = self.has_readers() || !self.is_met_by_all();
+        if is_awaited && !copies.iter().any(|kept| Arc::ptr_eq(&kept.reading.file, copy)) {
             let reading = Reading::new(copy.clone(), copy.published().generation, Offset::ZERO);
             copies.push(Kept { generation, reading });
         }
@@ -67,8 +68,11 @@ impl LogFile {
     /// Lets go of copies of which nobody has anything to read any more.
     pub(in crate::watch) fn release_copies(&self) {
         let size = |copy: &Self| copy.opened().and_then(|content| content.size_and_mtime().ok()).map(|(size, ..)| size);
-        let is_needed =
-            |kept: &Kept| size(&kept.reading.file).is_some_and(|size| self.is_anybody_behind(kept.generation, size));
+        // Who has not asked for long, and does not know of the file yet, begins with what it held first.
+        let is_met = self.is_met_by_all();
+        let is_needed = |kept: &Kept| {
+            size(&kept.reading.file).is_some_and(|size| !is_met || self.is_anybody_behind(kept.generation, size))
+        };
         lock(&self.copies).retain(is_needed);
     }
 }

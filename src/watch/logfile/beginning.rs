@@ -14,6 +14,9 @@ use crate::{
     sync::lock,
 };
 
+/// How much of a file's beginning is looked at whenever it has changed: where most logs have the time of their first line.
+const BEGINNING_BYTES_COMPARED: usize = 64;
+
 /// What is known of a content.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
@@ -23,8 +26,29 @@ pub struct Content {
     pub beginning: Arc<[u8]>,
     /// How far it was written when last looked at, in whole lines.
     pub head: KnownHead,
-    /// How far it was written when last looked at.
-    pub size: Offset,
+    /// How far it was written when last looked at, the part of a line at its end included.
+    pub end: KnownHead,
+}
+
+/// How a content ends, the part of a line at its end included.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Part {
+    pub end: KnownHead,
+    /// The first bytes, of one in which no line has ended.
+    pub bytes: Arc<[u8]>,
+}
+
+impl Content {
+    fn new(generation: u32, beginning: Arc<[u8]>, head: KnownHead, part: Part) -> Self {
+        let beginning = if head.at == Offset::ZERO { part.bytes } else { beginning };
+        Self { generation, beginning, head, end: part.end }
+    }
+
+    /// The place by which a file is known again that holds the same: the end of its lines, or where there is none, that
+    /// of all that it held.
+    pub fn mark(&self) -> KnownHead {
+        if self.head.at > Offset::ZERO { self.head } else { self.end }
+    }
 }
 
 /// What is known of a file's content, and of what it held before; the latest few.
@@ -51,20 +75,41 @@ impl LogFile {
                 return Ok(known.beginning.clone());
             }
         }
-        let mut bytes = vec![0; want];
-        let got = reader.fill_at(&mut bytes, Offset::ZERO)?;
-        bytes.truncate(got);
-        let bytes: Arc<[u8]> = bytes.into();
-        // What lies behind the head may still be written again.
-        if upto <= now.head {
-            let mut known = lock(&self.beginnings);
-            // What was read may be another content already, which was not noticed yet.
-            let goes_on = known.generation < now.generation || bytes.starts_with(&known.beginning);
-            if known.generation <= now.generation && goes_on {
-                (known.generation, known.beginning) = (now.generation, bytes.clone());
-            }
+        let bytes = first_bytes_of(reader, want)?;
+        // What lies behind the head may still be written again, while anything is.
+        if upto <= now.head || now.finished {
+            self.take_beginning(now.generation, &bytes);
         }
         Ok(bytes)
+    }
+
+    /// Remembers the first bytes up to a place that a cursor has named, although no line may end there.
+    ///
+    /// # Errors
+    /// As the reader.
+    pub fn hold_beginning(&self, reader: &(impl ReadAt + ?Sized), now: &Published, upto: Offset) -> io::Result<()> {
+        let bytes = first_bytes(reader, upto)?;
+        self.take_beginning(now.generation, &bytes);
+        Ok(())
+    }
+
+    fn take_beginning(&self, generation: u32, bytes: &Arc<[u8]>) {
+        let mut known = lock(&self.beginnings);
+        // What was read may be another content already, which was not noticed yet.
+        let goes_on = known.generation < generation || bytes.starts_with(&known.beginning);
+        if known.generation <= generation && goes_on {
+            (known.generation, known.beginning) = (generation, bytes.clone());
+        }
+    }
+
+    /// Whether what `reader` reads begins as the content of a generation does; a file may have been written anew up to the
+    /// same place, and have the same bytes before that.
+    pub(super) fn begins_as_known(&self, reader: &(impl ReadAt + ?Sized), generation: u32) -> io::Result<bool> {
+        let known = self.begins(generation);
+        let known = &known[..known.len().min(BEGINNING_BYTES_COMPARED)];
+        let mut bytes = [0; BEGINNING_BYTES_COMPARED];
+        let got = reader.fill_at(&mut bytes[..known.len()], Offset::ZERO)?;
+        Ok(bytes[..got] == *known)
     }
 
     /// Whether a file that begins with `bytes` can hold what this one held at `generation`.
@@ -79,6 +124,16 @@ impl LogFile {
         let known = lock(&self.beginnings);
         let enough = known.beginning.len() as u64 >= at.0.min(CURSOR_HEAD_BYTES);
         (enough && (known.generation == generation || at == Offset::ZERO)).then(|| known.beginning.clone())
+    }
+
+    /// What is known of how the content of a generation begins.
+    pub fn begins(&self, generation: u32) -> Arc<[u8]> {
+        let known = lock(&self.beginnings);
+        if known.generation == generation {
+            return known.beginning.clone();
+        }
+        let past = known.past.iter().find(|content| content.generation == generation);
+        past.map(|content| content.beginning.clone()).unwrap_or_default()
     }
 
     /// In which units it is written.
@@ -97,13 +152,13 @@ impl LogFile {
 
     /// What is known of its content and of what it held before: a file that holds the same may be a copy of it.
     pub fn contents(&self) -> Vec<Content> {
-        let (head, size) = {
+        let (head, past) = {
             let state = lock(&self.state);
-            (state.line_head, state.published.size)
+            (state.line_head, Part { end: state.end, bytes: state.part.clone() })
         };
         let known = lock(&self.beginnings);
-        let now = Content { generation: known.generation, beginning: known.beginning.clone(), head, size };
-        known.past.iter().cloned().chain([now]).filter(|content| !content.beginning.is_empty()).collect()
+        let now = Content::new(known.generation, known.beginning.clone(), head, past);
+        known.past.iter().cloned().chain([now]).filter(|content| content.mark().at > Offset::ZERO).collect()
     }
 
     /// Those that agree with how another file begins, as far as both go.
@@ -114,7 +169,9 @@ impl LogFile {
         };
         let any = {
             let known = lock(&self.beginnings);
-            agrees(&known.beginning) || known.past.iter().any(|content| agrees(&content.beginning))
+            known.beginning.is_empty()
+                || agrees(&known.beginning)
+                || known.past.iter().any(|content| agrees(&content.beginning))
         };
         if any {
             self.contents().into_iter().filter(|content| agrees(&content.beginning)).collect()
@@ -135,7 +192,7 @@ impl LogFile {
     }
 
     /// Remembers what is known of the content of `generation`, which another took the place of.
-    pub(super) fn remember(&self, generation: u32, head: KnownHead, size: Offset) {
+    pub(super) fn remember(&self, generation: u32, head: KnownHead, part: Part) {
         let mut known = lock(&self.beginnings);
         if known.generation > generation {
             return;
@@ -143,12 +200,24 @@ impl LogFile {
         let of_it = known.generation == generation;
         let beginning = if of_it { std::mem::take(&mut known.beginning) } else { Arc::default() };
         known.generation = generation + 1;
-        if beginning.is_empty() && size == Offset::ZERO {
+        if beginning.is_empty() && part.end.at == Offset::ZERO {
             return;
         }
-        known.past.push_back(Content { generation, beginning, head, size });
+        known.past.push_back(Content::new(generation, beginning, head, part));
         if known.past.len() > PAST_BEGINNINGS_MAX {
             known.forgotten = known.past.pop_front().map(|content| content.generation);
         }
     }
+}
+
+/// The first bytes of a file up to a place, as many as cursors carry.
+pub(super) fn first_bytes(reader: &(impl ReadAt + ?Sized), upto: Offset) -> io::Result<Arc<[u8]>> {
+    first_bytes_of(reader, upto.0.min(CURSOR_HEAD_BYTES) as usize)
+}
+
+fn first_bytes_of(reader: &(impl ReadAt + ?Sized), len: usize) -> io::Result<Arc<[u8]>> {
+    let mut bytes = vec![0; len];
+    let got = reader.fill_at(&mut bytes, Offset::ZERO)?;
+    bytes.truncate(got);
+    Ok(bytes.into())
 }

@@ -21,7 +21,7 @@ use std::{
 pub use self::beginning::Content as KnownContent;
 use self::{
     arrival::{Kept, Undecided},
-    beginning::Beginnings,
+    beginning::{Beginnings, Part},
     notes::FormatSeen,
 };
 use super::{interest::Interest, log::Log, reading::Reading};
@@ -146,6 +146,10 @@ struct State {
     published: Published,
     /// End of the last line: the head, or behind it while the last record may go on.
     line_head: KnownHead,
+    /// Where it ended when last looked at, the part of a line at its end included.
+    end: KnownHead,
+    /// Its first bytes, while no line has ended.
+    part: Arc<[u8]>,
     /// When the end of the last line was first seen.
     line_seen: Option<Instant>,
     /// Of a compressed file, the size that it had on the disk when last looked at.
@@ -337,16 +341,16 @@ impl LogFile {
     /// # Errors
     /// As the reader; then nothing changed here.
     pub fn check(&self, reader: &impl ReadAt, size: Offset, mtime: Nanos, seen: Instant) -> io::Result<Checked> {
-        let (before, scanned, known) = {
+        let (before, scanned, known, past) = {
             let state = lock(&self.state);
-            (state.published, state.scanned, state.line_head)
+            (state.published, state.scanned, state.line_head, Part { end: state.end, bytes: state.part.clone() })
         };
         if size == before.size && mtime == before.mtime {
             return Ok(Checked::Same);
         }
         // A writer that fills what it reserved changes bytes behind the place where no newline was.
         let scanned = if size == before.size { known.at } else { scanned };
-        let look = match size < before.size {
+        let look = match size < before.size || !self.begins_as_known(reader, before.generation)? {
             true => Look::Other,
             false => lines::look(reader, self.encoding(reader, &before)?, known, scanned, size)?,
         };
@@ -363,8 +367,10 @@ impl LogFile {
         let encoding = if truncated { lines::encoding(reader)? } else { self.encoding(reader, &before)? };
         let settled = lines::last_settled(reader, encoding, &self.log.source.settings().rules, floor, head.at)?;
         if truncated {
-            self.remember(before.generation, known, before.size);
+            self.remember(before.generation, known, past);
         }
+        let end = if size == head.at { head } else { lines::known_at(reader, size)? };
+        let part = if head.at == Offset::ZERO { beginning::first_bytes(reader, size)? } else { Arc::default() };
         // What a copy of it is known by, should it be truncated before anybody reads it.
         let told = Published { generation: before.generation + u32::from(truncated), head: settled, ..before };
         self.beginning(reader, &told, Offset(settled.0.min(CURSOR_HEAD_BYTES)))?;
@@ -382,7 +388,7 @@ impl LogFile {
         if state.line_head != head {
             state.line_seen = Some(seen);
         }
-        (state.scanned, state.line_head) = (size, head);
+        (state.scanned, state.line_head, state.end, state.part) = (size, head, end, part);
         if grown || truncated {
             state.changed_at = Some(seen);
         }
@@ -427,11 +433,12 @@ impl LogFile {
         if state.published.generation != generation {
             return false;
         }
-        let (head, size) = (state.line_head, state.published.size);
+        let head = std::mem::take(&mut state.line_head);
+        let past = Part { end: std::mem::take(&mut state.end), bytes: std::mem::take(&mut state.part) };
         state.published = Published { generation: generation + 1, ..Published::default() };
-        (state.scanned, state.line_head) = (Offset::ZERO, KnownHead::default());
+        state.scanned = Offset::ZERO;
         drop(state);
-        self.remember(generation, head, size);
+        self.remember(generation, head, past);
         true
     }
 
