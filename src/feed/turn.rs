@@ -276,12 +276,11 @@ impl Subscription {
 
     /// Whether another file has to be read up to a place before this one.
     pub(super) fn is_held(&mut self, index: usize) -> bool {
-        self.is_held_by(index, self.members.len())
+        self.is_held_in(index, &mut vec![index])
     }
 
-    /// The same, by a chain of so many files at most: one that comes back to its beginning holds nothing.
-    fn is_held_by(&mut self, index: usize, links: usize) -> bool {
-        let Some(links) = links.checked_sub(1) else { return false };
+    /// The same, at the end of a chain of files that wait for each other: one that comes back to itself is broken there.
+    fn is_held_in(&mut self, index: usize, chain: &mut Vec<usize>) -> bool {
         // While it is not known whether what came before it is news, nobody knows what comes first.
         let before = self.members[index].file.predecessor.as_ref().and_then(Weak::upgrade);
         if self.members[index].at() == Offset::ZERO && before.is_some_and(|before| before.is_undecided()) {
@@ -293,7 +292,12 @@ impl Subscription {
             return false;
         };
         // One that waits itself holds back what comes after it, even if nothing is in it.
-        let waits = self.is_held_by(before, links);
+        if chain.contains(&before) {
+            self.members[index].hold = None;
+            return false;
+        }
+        chain.push(before);
+        let waits = self.is_held_in(before, chain);
         let before = &self.members[before];
         // Not what was known when it was last looked at: that may have been before its last lines were written.
         let published = before.file.published();
