@@ -276,7 +276,7 @@ impl Subscription {
 
     /// Whether another file has to be read up to a place before this one.
     pub(super) fn is_held(&mut self, index: usize) -> bool {
-        self.is_held_in(index, &mut vec![index])
+        self.is_held_in(index, &mut Vec::new())
     }
 
     /// The same, at the end of a chain of files that wait for each other: one that comes back to itself is broken there.
@@ -292,11 +292,11 @@ impl Subscription {
             return false;
         };
         // One that waits itself holds back what comes after it, even if nothing is in it.
+        chain.push(index);
         if chain.contains(&before) {
             self.members[index].hold = None;
             return false;
         }
-        chain.push(before);
         let waits = self.is_held_in(before, chain);
         let before = &self.members[before];
         // Not what was known when it was last looked at: that may have been before its last lines were written.
