@@ -7,7 +7,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Instant,
@@ -119,6 +119,8 @@ pub struct Subscription {
     searching_since: Option<Instant>,
     /// The places from which reading began, once they are known.
     start: Vec<EntryCursor>,
+    /// When the last cursor was made of which every place lies in what its file held then, in nanoseconds.
+    made: AtomicI64,
     pub(super) progress: Arc<Progress>,
 }
 
@@ -156,6 +158,7 @@ impl Subscription {
             caught_up: false,
             searching_since: None,
             start: Vec::new(),
+            made: AtomicI64::new(i64::MAX),
             progress: Arc::default(),
         };
         new.members_changed();
@@ -177,7 +180,16 @@ impl Subscription {
 
     /// The place in every file, as a client may bring it back; `held` is what was taken but has not been sent.
     pub fn cursor(&self, made: Nanos, held: Option<(FileId, &Segment)>) -> StreamCursor {
-        StreamCursor::new(made, self.selection, self.places(self.members.iter(), held))
+        StreamCursor::new(self.made(made), self.selection, self.places(self.members.iter(), held))
+    }
+
+    /// When a cursor that is made now is said to be made. What changed before that is taken for known to whoever brings it
+    /// back; where a file holds something else by now than what a place lies in, all that came between is not.
+    fn made(&self, now: Nanos) -> Nanos {
+        if self.members.iter().all(|member| member.file.published().generation == member.generation) {
+            self.made.store(now.0, Ordering::Relaxed);
+        }
+        now.min(Nanos(self.made.load(Ordering::Relaxed)))
     }
 
     /// Bytes between the cursors and the heads.

@@ -129,9 +129,10 @@ impl Subscription {
             };
             let published = copy.published();
             let end = if published.finished { published.size } else { published.head };
-            if let Some(known) = self.index.get(&copy.id) {
+            let known = self.index.get(&copy.id).copied();
+            if let Some(known) = known.filter(|known| self.members[*known].at() >= start.at) {
                 // It is before the file now, whatever it was thought to come after.
-                self.members[*known].hold = hold;
+                self.members[known].hold = hold;
             } else {
                 let mut next = Member::new(copy.clone(), start);
                 next.nearby = Nearby::of(self.around, start, true);
@@ -144,7 +145,11 @@ impl Subscription {
                 }
                 next.announce = std::mem::take(&mut announce);
                 next.announce.extend(gap.take().map(|bytes| Event::Gap(log.clone(), GapReason::Truncated, bytes)));
-                self.members.push(next);
+                match known {
+                    // It was taken for news before it was seen to hold what has been read already.
+                    Some(known) => self.members[known] = next,
+                    None => self.members.push(next),
+                }
             }
             (hold, after_gap, after) = (Some((copy.id, end)), false, Some(After { file: copy, end: None }));
             // How much was asked for of the files that came later is not known any more.
@@ -322,8 +327,17 @@ fn copy_of(file: &Arc<LogFile>, known: Option<&KnownContent>, place: Place) -> O
         let holds = copies::holds(&*content, &beginning, by).ok()? && settled(copy).is_ok();
         holds.then(|| copy.clone())
     };
-    if let Some(copy) = file.copies(place.generation).iter().find_map(holds) {
+    let copies = file.copies(place.generation);
+    if let Some(copy) = copies.iter().find_map(holds) {
         return Some(copy);
+    }
+    if place.at == Offset::ZERO {
+        // One that was made before the last lines were written holds the rest.
+        let settled = copies.into_iter().filter(|copy| settled(copy).is_ok());
+        let longest = settled.max_by_key(|copy| copy.published().size);
+        if longest.is_some() {
+            return longest;
+        }
     }
     let kin: Vec<_> = file.log.files().into_iter().filter(|kin| !Arc::ptr_eq(kin, file)).collect();
     // What is compressed takes long to look into; most often its plain sibling is still there.

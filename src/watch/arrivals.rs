@@ -39,7 +39,21 @@ pub enum Arrival {
 enum Compared {
     Other,
     Begins,
+    /// As [`Likeness::Began`].
+    Began(Arc<LogFile>, u32),
     Holds(Arc<LogFile>, u32),
+}
+
+impl Compared {
+    /// What it is a copy of for certain; `is_rotated` tells that it lies where rotated files of that one's log lie, and
+    /// there what begins like it is none of its own.
+    fn original(&self, is_rotated: bool) -> Option<(&Arc<LogFile>, u32)> {
+        match self {
+            Self::Holds(original, generation) => Some((original, *generation)),
+            Self::Began(original, generation) if is_rotated => Some((original, *generation)),
+            Self::Other | Self::Begins | Self::Began(..) => None,
+        }
+    }
 }
 
 impl Arrival {
@@ -84,10 +98,15 @@ impl Catalogue {
         if stat.size == Offset::ZERO {
             return Arrival::Undecided;
         }
-        match self.read_content(seen).and_then(|content| compare(&content, stat.size, least, &candidates)) {
+        let compared = self.read_content(seen).and_then(|content| compare(&content, stat.size, least, &candidates));
+        if let Ok(compared) = &compared
+            && let Some((original, generation)) = compared.original(seen.path != seen.log)
+        {
+            return Arrival::Copy(original.clone(), generation);
+        }
+        match compared {
             Ok(Compared::Other) => Arrival::News,
-            Ok(Compared::Begins) => Arrival::Undecided,
-            Ok(Compared::Holds(original, generation)) => Arrival::Copy(original, generation),
+            Ok(_) => Arrival::Undecided,
             // A copy that only its maker may read yet; a log of its own is told of elsewhere.
             Err(_) if seen.path != seen.log => Arrival::Undecided,
             Err(_) => Arrival::News,
@@ -133,11 +152,12 @@ impl Catalogue {
             other.id != file.id && same_source && (is_live || Arc::ptr_eq(&other.log, &file.log))
         };
         let candidates: Vec<_> = self.files().into_iter().filter(may_be).collect();
-        match compare(&content, size, least, &candidates)? {
-            Compared::Begins if !quiet => return Ok(false),
-            Compared::Other => {}
-            Compared::Begins => take_for_copy(file, None)?,
-            Compared::Holds(original, generation) => take_for_copy(file, Some((&original, generation)))?,
+        let compared = compare(&content, size, least, &candidates)?;
+        match (&compared, compared.original(!is_live)) {
+            (_, Some(original)) => take_for_copy(file, Some(original))?,
+            (Compared::Other, None) => {}
+            (_, None) if quiet => take_for_copy(file, None)?,
+            (_, None) => return Ok(false),
         }
         file.decide();
         Ok(true)
@@ -195,6 +215,7 @@ fn compare(content: &Content, size: Offset, least: Offset, candidates: &[Arc<Log
         match suspect.compare(original, least)? {
             Likeness::Other => {}
             Likeness::Begins => best = Compared::Begins,
+            Likeness::Began(generation) => best = Compared::Began(original.clone(), generation),
             Likeness::Holds(generation) => return Ok(Compared::Holds(original.clone(), generation)),
         }
     }

@@ -20,6 +20,8 @@ pub enum Likeness {
     Other,
     /// It is the same as far as it goes, but goes less far: a copy that is being made, or the same banner.
     Begins,
+    /// So it is with what the other one held at this generation, and holds no more: nobody can go on copying that.
+    Began(u32),
     /// It holds all that is known of what the other one held at this generation.
     Holds(u32),
 }
@@ -52,7 +54,8 @@ impl<'c> Suspect<'c> {
         for known in original.contents_like(&self.beginning) {
             match self.likeness(&known, original, least)? {
                 Likeness::Other => {}
-                Likeness::Begins => best = Likeness::Begins,
+                // The latest that it can be of.
+                begins @ (Likeness::Begins | Likeness::Began(_)) => best = begins,
                 holds @ Likeness::Holds(_) => return Ok(holds),
             }
         }
@@ -65,30 +68,39 @@ impl<'c> Suspect<'c> {
             // Reading on in it would take long, and what is compressed was rotated before.
             return Ok(Likeness::Holds(known.generation));
         }
+        let is_present = original.published().generation == known.generation;
+        let begins = if is_present { Likeness::Begins } else { Likeness::Began(known.generation) };
         if self.beginning.len() < known.beginning.len() {
-            return Ok(Likeness::Begins);
+            return Ok(begins);
         }
         let mark = known.mark();
         if mark.at < least {
-            let is_present = original.published().generation == known.generation && original.opened().is_some();
-            let may_be = is_present && !known.beginning.is_empty();
-            return if may_be { self.compare_ends(original) } else { Ok(Likeness::Other) };
+            let may_be = is_present && original.opened().is_some() && !known.beginning.is_empty();
+            return if may_be { self.compare_ends(known, original) } else { Ok(Likeness::Other) };
         }
         match tail_at(self.content, mark.at)? {
             Some(tail) if tail == mark.tail => Ok(Likeness::Holds(known.generation)),
             Some(_) => Ok(Likeness::Other),
-            None if original.published().generation == known.generation => self.compare_ends(original),
-            None => Ok(Likeness::Begins),
+            None if is_present => self.compare_ends(known, original),
+            None => Ok(begins),
         }
     }
 
-    /// Compares its last bytes with the same range of the longer file that it may be a copy of.
-    fn compare_ends(&self, original: &LogFile) -> io::Result<Likeness> {
+    /// Compares its last bytes with the same range of the longer file that it may be a copy of, which held `known` when it
+    /// was last looked at.
+    fn compare_ends(&self, known: &KnownContent, original: &LogFile) -> io::Result<Likeness> {
         let Some(original) = original.opened() else { return Ok(Likeness::Begins) };
         let (end, ..) = self.content.size_and_mtime()?;
         let mine = bytes_before(self.content, end, COPY_END_BYTES)?;
         let its = bytes_before(&*original, end, COPY_END_BYTES)?;
-        Ok(if mine.is_some() && mine == its { Likeness::Begins } else { Likeness::Other })
+        if mine.is_some() && mine == its {
+            return Ok(Likeness::Begins);
+        }
+        // Whoever copies truncates at once, often before anybody looks: what lies there now proves nothing then.
+        let mut beginning = vec![0; known.beginning.len()];
+        let got = original.fill_at(&mut beginning, Offset::ZERO)?;
+        let is_as_known = its.is_some() && beginning[..got] == *known.beginning;
+        Ok(if is_as_known { Likeness::Other } else { Likeness::Begins })
     }
 }
 

@@ -25,7 +25,9 @@ use logtap::{
     limits::LINE_BYTES_DEFAULT,
     proto::v1::LogEntry,
     telemetry::Telemetry,
-    watch::{Catalogue, FileId, Pattern, Role, Settings, Source, catalogue::Scope, events::Hints, logfile::Checked},
+    watch::{
+        Catalogue, FileId, LogFile, Pattern, Role, Settings, Source, catalogue::Scope, events::Hints, logfile::Checked,
+    },
 };
 use prost::Message as _;
 
@@ -84,6 +86,11 @@ impl Daemon {
     /// Looks at all names, and at all files that somebody waits for.
     pub fn look(&self) {
         self.catalogue.scan(&Scope::All);
+        self.look_at_files();
+    }
+
+    /// Looks at all files that somebody waits for, wherever they lie by now.
+    pub fn look_at_files(&self) {
         for file in self.catalogue.files() {
             if file.is_waited_on() {
                 let looked = file.check_blocking();
@@ -97,6 +104,11 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// The file at a path.
+    pub fn file(&self, path: &Path) -> Arc<LogFile> {
+        self.catalogue.files().into_iter().find(|file| file.path() == path).expect("it is known")
     }
 
     /// Five seconds have passed in which nothing was written: what is displaced is finished.
@@ -120,9 +132,12 @@ impl Daemon {
         self.catalogue.files().iter().any(|file| file.identity.key == key && file.open().is_ok())
     }
 
-    pub async fn open(&self, request: Request) -> Result<Stream, OpenError> {
+    /// Opens a stream when the world's clock shows `clock`, and makes a cursor of it at once, as all do that serve one.
+    pub async fn open(&self, request: Request, clock: u64) -> Result<Stream, OpenError> {
         let (subscription, _) = open::open(&self.feed, request).await?;
-        Ok(Stream { subscription, woken: Arc::default() })
+        let stream = Stream { subscription, woken: Arc::default() };
+        stream.cursor(clock);
+        Ok(stream)
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod action;
 mod case;
+mod copies;
 mod daemon;
 mod expect;
 mod reader;

@@ -67,7 +67,10 @@ impl Reader {
                 track.places = surviving.into_iter().map(|content| Place::new(content, 0, Owed::Nothing)).collect();
             }
         }
-        let stream = daemon.open(request(true, start, &[])).await.map_err(|error| format!("not opened: {error:?}"))?;
+        let stream = daemon
+            .open(request(true, start, &[]), world.clock)
+            .await
+            .map_err(|error| format!("not opened: {error:?}"))?;
         Ok(Self {
             stream: Some(stream),
             stalled: false,
@@ -186,7 +189,7 @@ impl Reader {
         let contents = mark.map(|mark| mark.contents);
         let whole = usize::from(mark.is_some());
         let stream = loop {
-            match daemon.open(request(true, Start::New, &cursors)).await {
+            match daemon.open(request(true, Start::New, &cursors), world.clock).await {
                 Ok(stream) => break stream,
                 // Nothing of the log is left by which it could be known.
                 Err(OpenError::Foreign(index)) if index >= whole => {
@@ -354,7 +357,7 @@ pub async fn read_all(daemon: &Daemon, world: &World) -> Result<(), String> {
     }
     let all = |log| world.surviving(log).into_iter().map(|content| Place::new(content, 0, Owed::Nothing)).collect();
     let mut tracks: Vec<_> = (0..world.logs.len()).map(|log| Track { places: all(log), ..Track::default() }).collect();
-    let opened = daemon.open(request(false, Start::All, &[])).await;
+    let opened = daemon.open(request(false, Start::All, &[]), world.clock).await;
     let mut stream = opened.map_err(|error| format!("not opened: {error:?}"))?;
     let (got, rest) = stream.pull(usize::MAX).await;
     let mut crossed: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();

@@ -369,6 +369,9 @@ impl LogFile {
         if truncated {
             self.remember(before.generation, known, past);
         }
+        // The size may be that of what it held before: then no such bytes are there, and none are missing of them later.
+        let is_stale = truncated && head.at < size && reader.fill_at(&mut [0], Offset(size.0 - 1))? == 0;
+        let size = if is_stale { head.at } else { size };
         let end = if size == head.at { head } else { lines::known_at(reader, size)? };
         let part = if head.at == Offset::ZERO { beginning::first_bytes(reader, size)? } else { Arc::default() };
         // What a copy of it is known by, should it be truncated before anybody reads it.

@@ -1,0 +1,167 @@
+//! Copies that were made while the original was written to, as copytruncate does it: between the copy and the truncation
+//! come lines that the copy has not, but that the daemon and some of its subscribers have seen.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use logtap::{
+    entry::{Nanos, Offset},
+    file::{Blocking, Stat},
+    watch::logfile::Checked,
+};
+use tempfile::TempDir;
+
+use crate::{
+    daemon::{Daemon, Rest, Start, Stream, request},
+    expect::Got,
+};
+
+const CACHE: usize = 1 << 20;
+
+/// A log, and the daemon that follows it.
+struct Logs {
+    dir: TempDir,
+    daemon: Daemon,
+}
+
+impl Logs {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("there is room");
+        fs::write(dir.path().join("app.log"), "").expect("there is room");
+        let daemon = Daemon::start(dir.path(), CACHE);
+        Self { dir, daemon }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Appends lines with these numbers to the log.
+    fn append(&self, lines: std::ops::Range<usize>) {
+        let mut log = OpenOptions::new().append(true).open(self.path("app.log")).expect("it is there");
+        lines.for_each(|number| writeln!(log, "{}", line(number)).expect("there is room"));
+    }
+
+    /// Copies the log, writes these lines to it, which the daemon sees, and truncates it.
+    async fn copy_and_truncate(&self, late: std::ops::Range<usize>, readers: &mut [&mut Reader]) {
+        for number in (1..9).rev().filter(|number| self.path(&format!("app.log.{number}")).exists()) {
+            let to = self.path(&format!("app.log.{}", number + 1));
+            fs::rename(self.path(&format!("app.log.{number}")), to).expect("it is there");
+        }
+        fs::copy(self.path("app.log"), self.path("app.log.1")).expect("there is room");
+        self.append(late);
+        self.daemon.look_at_files();
+        for reader in readers {
+            reader.pull().await;
+        }
+        truncate(&self.path("app.log"));
+    }
+
+    async fn reader(&self) -> Reader {
+        let opened = self.daemon.open(request(true, Start::All, &[]), 1).await;
+        Reader { stream: opened.expect("it can be served"), lines: Vec::new(), gaps: 0 }
+    }
+}
+
+struct Reader {
+    stream: Stream,
+    lines: Vec<String>,
+    gaps: usize,
+}
+
+impl Reader {
+    async fn pull(&mut self) {
+        let (got, rest) = self.stream.pull(usize::MAX).await;
+        assert_eq!(rest, Rest::Quiet);
+        for (_, got) in got {
+            match got {
+                Got::Record { bytes, .. } => self.lines.push(String::from_utf8(bytes).expect("text").trim_end().into()),
+                Got::Gap(_) => self.gaps += 1,
+            }
+        }
+    }
+
+    #[track_caller]
+    fn has(&self, ranges: &[std::ops::Range<usize>]) {
+        let wanted: Vec<_> = ranges.iter().cloned().flatten().map(line).collect();
+        assert_eq!(self.lines, wanted);
+    }
+}
+
+fn line(number: usize) -> String {
+    format!("line {number:06} of a log")
+}
+
+fn truncate(path: &Path) {
+    OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(0)).expect("it is there");
+}
+
+#[tokio::test]
+async fn a_copy_that_has_not_the_last_lines_is_sent_to_nobody_who_had_them() {
+    let logs = Logs::new();
+    let mut fast = logs.reader().await;
+    for round in 0..3 {
+        let first = 300 * round;
+        logs.append(first..first + 200);
+        logs.daemon.look();
+        fast.pull().await;
+        logs.copy_and_truncate(first + 200..first + 250, &mut [&mut fast]).await;
+        logs.append(first + 250..first + 300);
+        // The copy is seen before it is seen that the log was truncated.
+        logs.daemon.look();
+        fast.pull().await;
+        fast.has(&[0..first + 300]);
+        assert_eq!(fast.gaps, 0);
+    }
+}
+
+#[tokio::test]
+async fn who_lags_gets_what_the_copies_have_and_is_told_of_the_rest() {
+    let logs = Logs::new();
+    let mut stopped = logs.reader().await;
+    let mut has = Vec::new();
+    for round in 0..4 {
+        let first = 300 * round;
+        logs.append(first..first + 200);
+        logs.daemon.look();
+        logs.copy_and_truncate(first + 200..first + 250, &mut []).await;
+        logs.append(first + 250..first + 300);
+        logs.daemon.look();
+        let live = first + 250..first + 300;
+        has.extend([first..first + 200, live]);
+    }
+    stopped.pull().await;
+    stopped.has(&has);
+    assert_eq!(stopped.gaps, 4);
+}
+
+#[tokio::test]
+async fn a_size_from_before_a_truncation_is_not_taken_for_that_of_what_came_after() {
+    let logs = Logs::new();
+    let mut reader = logs.reader().await;
+    logs.append(0..100);
+    logs.daemon.look();
+    reader.pull().await;
+    let (path, file) = (logs.path("app.log"), logs.daemon.file(&logs.path("app.log")));
+    logs.append(100..110);
+    let stale = Stat::of_path(&path).expect("it is there");
+    truncate(&path);
+    logs.append(110..120);
+    let opened = File::open(&path).expect("it is there");
+    let looked = file.check(&Blocking(&opened), stale.size, stale.mtime, Instant::now()).expect("it can be read");
+    let published = file.published();
+    assert_eq!((looked, published.generation), (Checked::Truncated, 1));
+    assert_eq!((published.head, published.size), (Offset(10 * 21), Offset(10 * 21)));
+    assert_ne!(published.mtime, Nanos::default());
+    reader.pull().await;
+    logs.append(120..130);
+    logs.daemon.look();
+    reader.pull().await;
+    assert_eq!(file.published().generation, 1);
+    // The ten lines that nobody saw are gone without a trace.
+    reader.has(&[0..100, 110..130]);
+}
