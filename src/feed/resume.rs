@@ -212,7 +212,12 @@ impl Resolution {
             let kin = if is_sure { moved } else { unmoved };
             match kin.iter().map(|named| named.ordinal()).max() {
                 None => {}
-                Some(latest) if file.ordinal() < latest && !is_sure && is_later(file, made) => {
+                // Also where one that held nothing when the cursor was made has been written late, and is compressed by now.
+                Some(latest)
+                    if file.ordinal() < latest
+                        && (!is_sure || self.unread.contains(&file.log.lineage))
+                        && is_later(file, made) =>
+                {
                     self.starts.insert(file.id, Start::default());
                 }
                 Some(latest) if file.ordinal() < latest => self.past.push(file.id),
