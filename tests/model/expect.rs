@@ -103,7 +103,8 @@ impl Track {
         let Some(index) = self.places.iter().position(|place| place.generation == old) else {
             return self.follow(new);
         };
-        if is_copied {
+        // A copy of nothing does not stand between what was lost before it and what was lost after it.
+        if is_copied && !content.bytes.is_empty() {
             self.follow(new);
             // Where nothing of it is left to come, what is said of what was lost before it goes with the next entry.
             let old = &self.places[index];
