@@ -4,7 +4,7 @@
 //! there may be. Dropping it frees everything that it holds: a place among the waiters, and its cursors.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -35,7 +35,7 @@ use crate::{
     },
     limits::{GRID_BYTES, POLL_WORK_MAX, PROGRESS_EVERY},
     sync::{Mutex, lock},
-    watch::{Changes, FileId, Log, LogFile, Reading, Ticket},
+    watch::{Changes, FileId, Log, LogFile, Reading, Role, Ticket},
 };
 
 /// What a subscription hands on.
@@ -394,10 +394,9 @@ impl Subscription {
     /// Takes in files that joined, and lets go of those that left: of what no source has any more at once, of others when
     /// they were read to their end.
     fn meet(&mut self, files: &[Arc<LogFile>]) {
-        let left = |member: &Member| !files.iter().any(|file| file.id == member.file.id);
-        let is_over = |member: &Member| left(member) && (member.file.is_dismissed() || member.is_read_to_the_end());
+        let over = self.over(files);
         let mut removed: Vec<Arc<Log>> = Vec::new();
-        for log in self.members.iter().filter(|member| is_over(member)).map(|member| &member.file.log) {
+        for log in self.members.iter().filter(|member| over.contains(&member.file.id)).map(|member| &member.file.log) {
             let is_known = |known: &Arc<Log>| Arc::ptr_eq(known, log);
             if !files.iter().any(|file| is_known(&file.log)) && !removed.iter().any(is_known) {
                 removed.push(log.clone());
@@ -405,9 +404,8 @@ impl Subscription {
         }
         self.events.extend(removed.into_iter().map(|log| Event::FileChange(log, FileChange::Removed)));
         // Whoever waits for one that goes waits for what that one waited for.
-        let holds: HashMap<_, _> =
-            self.members.iter().filter(|member| is_over(member)).map(|member| (member.file.id, member.hold)).collect();
-        self.members.retain(|member| !is_over(member));
+        let gone = self.members.extract_if(.., |member| over.contains(&member.file.id));
+        let holds: HashMap<_, _> = gone.map(|member| (member.file.id, member.hold)).collect();
         for member in &mut self.members {
             while let Some(hold) = member.hold.and_then(|(file, _)| holds.get(&file)) {
                 member.hold = *hold;
@@ -438,6 +436,23 @@ impl Subscription {
             self.members.push(member);
         }
         self.members_changed();
+    }
+
+    /// The members that it is done with, now that only `files` are left to wait for.
+    fn over(&self, files: &[Arc<LogFile>]) -> HashSet<FileId> {
+        let left: HashSet<FileId> = files.iter().map(|file| file.id).collect();
+        let left = self.members.iter().filter(|member| !left.contains(&member.file.id));
+        let is_over = |member: &Member| member.file.is_dismissed() || member.is_read_to_the_end();
+        let (over, unread): (Vec<_>, Vec<_>) = left.partition(|member| is_over(member));
+        // With a place in an older file alone, a later one that is still there would seem unread to whom the cursor is
+        // brought.
+        let is_needed = |member: &Member| {
+            let is_older = |older: &&Member| {
+                older.file.ordinal() < member.file.ordinal() && Arc::ptr_eq(&older.file.log, &member.file.log)
+            };
+            member.file.role() != Role::Gone && !member.file.is_dismissed() && unread.iter().any(is_older)
+        };
+        over.into_iter().filter(|member| !is_needed(member)).map(|member| member.file.id).collect()
     }
 
     /// Looks at one member after the other, beginning with the one whose turn it is.
