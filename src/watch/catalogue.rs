@@ -21,7 +21,7 @@ use super::{
     arrivals::{self, Arrival},
     interest::Interest,
     log::Source,
-    logfile::{LogFile, Role},
+    logfile::{FileId, LogFile, Role},
     pattern::{self, Expansion},
     reconcile::{Change, Known, Seen, Thing, Trouble},
 };
@@ -52,6 +52,8 @@ pub struct Catalogue {
     /// Directories that events do not cover, and why.
     uncovered: Mutex<HashMap<PathBuf, String>>,
     interests: Mutex<HashMap<String, (Weak<Interest>, Wanted)>>,
+    /// Held while the interests learn of their files, so that what they learn last is the latest.
+    refreshing: Mutex<()>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -77,6 +79,7 @@ impl Catalogue {
             dirs: Mutex::default(),
             uncovered: Mutex::default(),
             interests: Mutex::default(),
+            refreshing: Mutex::default(),
             telemetry,
         }
     }
@@ -428,19 +431,20 @@ impl Catalogue {
     }
 
     pub(super) fn refresh_interests(&self) {
+        let _refreshing = lock(&self.refreshing);
         let interests: Vec<_> = {
             let interests = lock(&self.interests);
             interests.values().filter_map(|(interest, wanted)| Some((interest.upgrade()?, wanted.clone()))).collect()
         };
         for (interest, wanted) in interests {
-            let members = self.wanted_members(&wanted);
-            let same = |before: &[Arc<LogFile>]| {
-                before.len() == members.len() && before.iter().zip(&members).all(|(a, b)| Arc::ptr_eq(a, b))
-            };
-            if !same(&interest.members()) {
-                interest.set_members(members);
-                join(&interest);
+            let (before, members) = (interest.members(), self.wanted_members(&wanted));
+            if before.len() == members.len() && before.iter().zip(&members).all(|(a, b)| Arc::ptr_eq(a, b)) {
+                continue;
             }
+            let kept: HashSet<FileId> = members.iter().map(|file| file.id).collect();
+            interest.set_members(members);
+            join(&interest);
+            before.iter().filter(|file| !kept.contains(&file.id)).for_each(|file| file.remove_interest(&interest));
         }
     }
 

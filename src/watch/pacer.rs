@@ -248,10 +248,7 @@ impl Pacer {
                 if quiet.is_some_and(|quiet| quiet >= FINISHED_AFTER) && file.set_finished(true) {
                     file.wake();
                 }
-                let patience = if is_read_and_gone(file) { RELEASED_AFTER } else { RETIRED_AFTER };
-                // What cannot be opened for now may still have something to say, unless it cannot be found any more.
-                let is_over = quiet.map_or(file.role() == Role::Gone, |quiet| quiet >= patience);
-                if is_over {
+                if is_done_with(file, quiet) {
                     file.retire();
                 }
             }
@@ -280,9 +277,60 @@ fn quiet_at_its_end(file: &LogFile) -> Option<Duration> {
     Some(age.min(file.displaced_for()))
 }
 
+/// Whether nothing more is expected of a displaced file that has been quiet for so long, if it can be read at all.
+fn is_done_with(file: &LogFile, quiet: Option<Duration>) -> bool {
+    let Some(quiet) = quiet else {
+        // What cannot be opened for now may still have something to say, unless it cannot be found any more.
+        return file.role() == Role::Gone;
+    };
+    let patience = if is_read_and_gone(file) { RELEASED_AFTER } else { RETIRED_AFTER };
+    // Who sleeps and has not heard of it yet is still to read it.
+    quiet >= patience && file.is_met_by_all()
+}
+
 /// Whether no name leads to a file any more, and nobody has anything to read in it.
 fn is_read_and_gone(file: &LogFile) -> bool {
     let published = file.published();
     let end = if file.is_superseded() { published.head } else { published.size };
     file.role() == Role::Gone && file.is_met_by_all() && !file.is_anybody_behind(published.generation, end)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::watch::{
+        Pattern, Settings, Source,
+        catalogue::Scope,
+        interest::{Interest, Ticket},
+    };
+
+    #[test]
+    fn what_a_sleeper_has_not_heard_of_is_kept_however_long_it_is_quiet() {
+        let dir = tempfile::tempdir().expect("there is room");
+        let (log, old) = (dir.path().join("app.log"), dir.path().join("app.log.1"));
+        let patterns = vec![Pattern::new(log.to_str().expect("text")).expect("a path")];
+        let settings = Settings { patterns, exclude: vec![], rules: Arc::default(), line_max: 1024, archives: true };
+        let catalogue = Catalogue::new(vec![Arc::new(Source::new("app".into(), settings))], Arc::default());
+        fs::write(&log, "first\n").expect("there is room");
+        catalogue.scan(&Scope::All);
+        let interest: Arc<Interest> = catalogue.interest("all", |file| !file.is_retired());
+        let mut sleeper: Ticket = interest.join();
+        for content in ["second\n", "third\n"] {
+            fs::rename(&log, &old).expect("it is there");
+            fs::write(&log, content).expect("there is room");
+            catalogue.scan(&Scope::All);
+        }
+        let displaced = catalogue.files().into_iter().find(|file| file.path() == old).expect("it was renamed");
+        let long = Some(RETIRED_AFTER);
+        assert!(!is_done_with(&displaced, long));
+        assert_eq!(sleeper.new_members().expect("there are others").len(), interest.members().len());
+        assert!(is_done_with(&displaced, long));
+        displaced.retire();
+        catalogue.prune();
+        assert!(!displaced.is_waited_on(), "nobody waits for it any more");
+        catalogue.revive(&displaced);
+        assert!(displaced.is_waited_on(), "it was written again");
+    }
 }

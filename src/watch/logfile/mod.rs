@@ -537,6 +537,11 @@ impl LogFile {
         }
     }
 
+    /// Removes somebody who does not wait for it any more.
+    pub fn remove_interest(&self, interest: &Arc<Interest>) {
+        lock(&self.interests).retain(|known| !std::ptr::eq(known.as_ptr(), Arc::as_ptr(interest)));
+    }
+
     /// Wakes whoever waits for it.
     pub fn wake(&self) {
         let interests: Vec<_> = lock(&self.interests).iter().filter_map(Weak::upgrade).collect();
