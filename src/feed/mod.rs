@@ -305,7 +305,6 @@ impl Feed {
         // A shorter file is found by the look that follows; one that is as long as before only tells by its content.
         if !told && file.rewritten(generation) {
             tracing::info!(path = %file.path().display(), "rewritten in place");
-            file.wake();
         }
         self.hints.touch(file);
     }

@@ -411,7 +411,7 @@ pub(super) fn look(file: &Arc<LogFile>) {
         let (content, published) = (file.open()?, file.published());
         // Nobody waits for the past, so nobody else finds out that its last line will get no end.
         if file.is_archive() && !file.is_compressed() && is_quiet(published.mtime) {
-            file.set_finished(true);
+            file.finish();
         }
         file.beginning(&*content, &published, published.head)
     });

@@ -308,7 +308,7 @@ fn settled(copy: &LogFile) -> io::Result<()> {
     copy.measure()?;
     copy.settle();
     if copy.is_archive() {
-        copy.set_finished(true);
+        copy.finish();
     }
     Ok(())
 }

@@ -166,9 +166,7 @@ impl Pacer {
     fn settle_later(&mut self, file: &Arc<LogFile>, quiet: Duration) {
         match PROVISIONAL_AFTER.checked_sub(quiet).filter(|left| !left.is_zero()) {
             None => {
-                if file.settle() {
-                    file.wake();
-                }
+                file.settle();
             }
             Some(left) => {
                 if self.unsettled.insert(file.id) {
@@ -209,13 +207,8 @@ impl Pacer {
                 if let Some(quiet) = file.unsettled_for(Instant::now()) {
                     self.settle_later(file, quiet);
                 }
-                match checked {
-                    Checked::Same => {}
-                    Checked::Grown => file.wake(),
-                    Checked::Truncated => {
-                        tracing::info!(source, path = %file.path().display(), "truncated");
-                        file.wake();
-                    }
+                if checked == Checked::Truncated {
+                    tracing::info!(source, path = %file.path().display(), "truncated");
                 }
             }
             // It moved or was deleted between the event and the look; the scan that follows knows more.
@@ -245,8 +238,8 @@ impl Pacer {
         for file in self.catalogue.files().iter().filter(|file| file.is_waited_on()) {
             if file.role() != Role::Live {
                 let quiet = quiet_at_its_end(file);
-                if quiet.is_some_and(|quiet| quiet >= FINISHED_AFTER) && file.set_finished(true) {
-                    file.wake();
+                if quiet.is_some_and(|quiet| quiet >= FINISHED_AFTER) {
+                    file.finish();
                 }
                 if is_done_with(file, quiet) {
                     file.retire();

@@ -165,3 +165,19 @@ async fn a_size_from_before_a_truncation_is_not_taken_for_that_of_what_came_afte
     // The ten lines that nobody saw are gone without a trace.
     reader.has(&[0..100, 110..130]);
 }
+
+#[tokio::test]
+async fn what_anybody_sees_wakes_all_who_wait() {
+    let logs = Logs::new();
+    let mut waiting = logs.reader().await;
+    waiting.pull().await;
+    logs.append(0..10);
+    // Who comes now looks for itself; nothing is new to whoever looks after that.
+    let mut other = logs.reader().await;
+    other.pull().await;
+    logs.daemon.look();
+    waiting.pull().await;
+    for reader in [&waiting, &other] {
+        reader.has(&[0..10]);
+    }
+}

@@ -25,9 +25,7 @@ use logtap::{
     limits::LINE_BYTES_DEFAULT,
     proto::v1::LogEntry,
     telemetry::Telemetry,
-    watch::{
-        Catalogue, FileId, LogFile, Pattern, Role, Settings, Source, catalogue::Scope, events::Hints, logfile::Checked,
-    },
+    watch::{Catalogue, FileId, LogFile, Pattern, Role, Settings, Source, catalogue::Scope, events::Hints},
 };
 use prost::Message as _;
 
@@ -93,14 +91,10 @@ impl Daemon {
     pub fn look_at_files(&self) {
         for file in self.catalogue.files() {
             if file.is_waited_on() {
-                let looked = file.check_blocking();
-                if self.quiet.borrow().get(&file.id) == Some(&file.published().size.0) && file.set_finished(true) {
-                    file.wake();
-                }
-                match looked {
-                    Ok(Checked::Grown | Checked::Truncated) => file.wake(),
-                    // What cannot be looked at is deleted, and was not opened in time.
-                    Ok(Checked::Same) | Err(_) => {}
+                // What cannot be looked at is deleted, and was not opened in time.
+                let _ = file.check_blocking();
+                if self.quiet.borrow().get(&file.id) == Some(&file.published().size.0) {
+                    file.finish();
                 }
             }
         }
@@ -115,9 +109,7 @@ impl Daemon {
     pub fn age(&self) {
         for file in self.catalogue.files().into_iter().filter(|file| file.role() != Role::Live) {
             if file.is_waited_on() && file.opened().is_some() {
-                if file.set_finished(true) {
-                    file.wake();
-                }
+                file.finish();
             } else if let Ok(metadata) = std::fs::metadata(file.path()) {
                 self.quiet.borrow_mut().insert(file.id, metadata.len());
             }

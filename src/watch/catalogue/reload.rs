@@ -85,9 +85,7 @@ impl Catalogue {
         let files = self.look(&Scope::All, Some(&Before { settings, heads }));
         // By other rules the last record may be over.
         for file in self.files().iter().filter(|file| changed.iter().any(|it| Arc::ptr_eq(it, &file.log.source))) {
-            if file.settle() {
-                file.wake();
-            }
+            file.settle();
         }
         files
     }

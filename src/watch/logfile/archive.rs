@@ -33,6 +33,8 @@ impl LogFile {
                 let estimate =
                     Published { generation, head: most, size: most, mtime, finished: false, estimated: true };
                 state.published = estimate;
+                drop(state);
+                self.wake();
                 Ok(Checked::Grown)
             }
         }
@@ -43,6 +45,8 @@ impl LogFile {
         let mut state = lock(&self.state);
         let generation = state.published.generation;
         state.published = Published { generation, head, size, mtime, finished: true, estimated: false };
+        drop(state);
+        self.wake();
         Ok(Checked::Grown)
     }
 

@@ -336,7 +336,8 @@ impl LogFile {
         *lock(&self.handle) = None;
     }
 
-    /// Looks how far it is written by now. `reader` reads the file whose size and modification time are given.
+    /// Looks how far it is written by now, and wakes who waits for more. `reader` reads the file whose size and modification
+    /// time are given.
     ///
     /// # Errors
     /// As the reader; then nothing changed here.
@@ -395,11 +396,17 @@ impl LogFile {
         if grown || truncated {
             state.changed_at = Some(seen);
         }
-        Ok(match (truncated, grown) {
+        drop(state);
+        let checked = match (truncated, grown) {
             (true, _) => Checked::Truncated,
             (false, true) => Checked::Grown,
             (false, false) => Checked::Same,
-        })
+        };
+        // Whoever looked: to who looks next there is nothing new.
+        if checked != Checked::Same {
+            self.wake();
+        }
+        Ok(checked)
     }
 
     /// How long ago the record at the head was last written to, while it may go on; none when there is no such record.
@@ -409,12 +416,15 @@ impl LogFile {
         unsettled.then(|| state.line_seen.map_or(Duration::MAX, |seen| now.saturating_duration_since(seen)))
     }
 
-    /// Publishes the record at the head although it may go on; whether there was one.
-    pub fn settle(&self) -> bool {
+    /// Publishes the record at the head although it may go on, if there is one.
+    pub fn settle(&self) {
         let mut state = lock(&self.state);
         let news = state.published.head < state.line_head.at;
         state.published.head = state.published.head.max(state.line_head.at);
-        news
+        drop(state);
+        if news {
+            self.wake();
+        }
     }
 
     /// Looks how far it is written, waiting for the disk if need be; opens it first.
@@ -442,15 +452,16 @@ impl LogFile {
         state.scanned = Offset::ZERO;
         drop(state);
         self.remember(generation, head, past);
+        self.wake();
         true
     }
 
-    /// Says that nothing more will be written, or that something was after all.
-    pub fn set_finished(&self, finished: bool) -> bool {
-        let mut state = lock(&self.state);
-        let news = state.published.finished != finished;
-        state.published.finished = finished;
-        news
+    /// Says that nothing more will be written.
+    pub fn finish(&self) {
+        let news = !std::mem::replace(&mut lock(&self.state).published.finished, true);
+        if news {
+            self.wake();
+        }
     }
 
     /// Says that what it holds up to a place is known: it is new only from there on.
