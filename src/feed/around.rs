@@ -454,7 +454,7 @@ impl Subscription {
     ) -> Step {
         let member = &self.members[index];
         let first_flags = if member.after_gap { flag::AFTER_GAP } else { 0 };
-        let bounds = Bounds { until, first_flags, ..Bounds::NONE };
+        let bounds = Bounds { until, first_flags, bytes: self.piece, ..Bounds::NONE };
         let place =
             Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell, grid: self.grid };
         let picks = Picks::These(picked.picks, picked.end);

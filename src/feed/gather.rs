@@ -30,7 +30,7 @@ use crate::{
         flag,
     },
     file::{Cell, CellError, Content, cell::Plan},
-    limits::{CONTEXT_BYTES, CURSOR_BYTES, GATHER_AHEAD_MAX, GATHER_CACHE_MIN, LOOK_BACK_BYTES},
+    limits::{CONTEXT_BYTES, CURSOR_BYTES, GATHER_AHEAD_MAX, GATHER_CACHE_MIN, LOOK_BACK_BYTES, SEGMENT_BYTES},
     parse::{self, Context, Parsed},
     telemetry::{ShapeLabel, SourceLabel, Telemetry},
     watch::LogFile,
@@ -249,7 +249,7 @@ impl<'a> Gatherer<'a> {
     pub fn begin(ground: Ground<'a>, to: For, text: Text<'_>, place: usize) -> Option<Self> {
         let start = text.place(place);
         let lead = to.lead_at(start)?;
-        let sheaf = Sheaf::new(to.shape);
+        let sheaf = Sheaf::new(to.shape, SEGMENT_BYTES);
         let head = HeadHash::of(&ground.plan.beginning, start);
         let start_tail = text.tail(place);
         Some(Self { ground, to, lead, start, start_tail, sheaf, last: None, head, ahead: 0, made: 0 })
@@ -315,7 +315,7 @@ impl<'a> Gatherer<'a> {
             next.into_iter().for_each(|lead| lead.fail(error.clone()));
             return Err(error);
         }
-        let sheaf = Sheaf::new(to.shape);
+        let sheaf = Sheaf::new(to.shape, SEGMENT_BYTES);
         Ok(next.map(|lead| Self {
             ground,
             to,

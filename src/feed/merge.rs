@@ -348,7 +348,7 @@ impl Subscription {
     /// Takes what is to go out of a cell before `until`, for this subscription alone.
     fn take_from(&mut self, index: usize, cell: &Cell, until: Offset, now: Instant) -> Step {
         let member = &mut self.members[index];
-        let mut bounds = Bounds { until, span: self.span, entries: self.remaining, ..Bounds::NONE };
+        let mut bounds = Bounds { until, span: self.span, entries: self.remaining, bytes: self.piece, ..Bounds::NONE };
         if member.after_gap {
             bounds = Bounds { entries: 1, first_flags: flag::AFTER_GAP, ..bounds };
         }

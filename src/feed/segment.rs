@@ -1,6 +1,7 @@
 //! Segments: entries encoded once, in one shape and through one filter, for whoever reads on from an offset.
 //!
-//! A segment is an allocation of its own of at most [`SEGMENT_BYTES`] (or one entry), so a subscriber that has stopped
+//! A segment is an allocation of its own of at most [`SEGMENT_BYTES`] (or fewer, where its subscriber wants smaller batches,
+//! or one entry), so a subscriber that has stopped
 //! reading pins no more than the segments it was handed. Where a segment ends depends on where it starts, the filter
 //! and the cell's end alone; readers of one cell that came from different starts soon share their segments.
 
@@ -81,6 +82,8 @@ pub struct Bounds {
     pub span: Span,
     /// Entries at most.
     pub entries: u64,
+    /// Bytes of encoded entries at most, but for one entry that has more by itself.
+    pub bytes: usize,
     /// Flags that the first entry gets on top of its own.
     pub first_flags: u32,
     /// The cursor of an unterminated record of a file that may go on points before it.
@@ -89,8 +92,14 @@ pub struct Bounds {
 
 impl Bounds {
     /// None: the bounds under which segments are shared.
-    pub const NONE: Self =
-        Self { until: Offset(u64::MAX), span: Span::ALL, entries: u64::MAX, first_flags: 0, piece_goes_on: false };
+    pub const NONE: Self = Self {
+        until: Offset(u64::MAX),
+        span: Span::ALL,
+        entries: u64::MAX,
+        bytes: SEGMENT_BYTES,
+        first_flags: 0,
+        piece_goes_on: false,
+    };
 }
 
 /// What of a cell goes into a segment.
@@ -142,7 +151,7 @@ pub fn encode(
 ) -> Segment {
     let first = cell.index_at(from);
     let limit = picks.end(cell).min(cell.count_until(bounds.until));
-    let mut writer = CellWriter::new(file, cell, shape);
+    let mut writer = CellWriter::new(file, cell, Sheaf::new(shape, bounds.bytes));
     if matches!(picks, Picks::Matches(selected) if selected.is_dense(cell.len())) {
         cell.metas();
         writer.sheaf.expect(cell.end().since(from));
@@ -193,6 +202,7 @@ pub struct Stretch {
 /// Entries one after the other, until a segment of them is bound.
 pub struct Sheaf {
     shape: Shape,
+    bytes_max: usize,
     out: Vec<u8>,
     crc: crc32fast::Hasher,
     /// How many there are.
@@ -204,26 +214,26 @@ pub struct Sheaf {
 }
 
 impl Sheaf {
-    /// None yet.
-    pub fn new(shape: Shape) -> Self {
-        let crc = crc32fast::Hasher::new();
-        Self { shape, out: Vec::new(), crc, entries: 0, matches: 0, message_bytes: 0, last_at: 0, times: None }
+    /// None yet; no more than so many bytes will go into it, but for one entry that has more by itself.
+    pub fn new(shape: Shape, bytes_max: usize) -> Self {
+        let (out, crc) = (Vec::new(), crc32fast::Hasher::new());
+        Self { shape, bytes_max, out, crc, entries: 0, matches: 0, message_bytes: 0, last_at: 0, times: None }
     }
 
     /// Makes room at once for the entries of about so many bytes of a file.
     pub fn expect(&mut self, bytes: u64) {
         // With the entry that makes it full, which goes into the next one.
-        self.out.reserve(SEGMENT_BYTES.min(bytes as usize * 2) + SEGMENT_BYTES / 16);
+        self.out.reserve(self.bytes_max.min(bytes as usize * 2) + self.bytes_max / 16);
     }
 
     /// Appends an entry, unless the segment would grow past its size by it; whether it did.
     pub fn put(&mut self, file: &FilePart, entry: &EntryView<'_>, is_context: bool) -> bool {
         if self.out.capacity() == 0 {
-            self.out.reserve(SEGMENT_BYTES.min(entry.message.len() + 512));
+            self.out.reserve(self.bytes_max.min(entry.message.len() + 512));
         }
         let (before, crc) = (self.out.len(), self.crc.clone());
         let len = encode::put_entry(&mut self.out, &mut self.crc, self.shape, file, entry);
-        if self.entries > 0 && self.out.len() > SEGMENT_BYTES {
+        if self.entries > 0 && self.out.len() > self.bytes_max {
             self.out.truncate(before);
             self.crc = crc;
             return false;
@@ -270,9 +280,9 @@ struct CellWriter<'a> {
 }
 
 impl<'a> CellWriter<'a> {
-    fn new(file: &'a LogFile, cell: &'a Cell, shape: Shape) -> Self {
+    fn new(file: &'a LogFile, cell: &'a Cell, sheaf: Sheaf) -> Self {
         let head = Cell::head_hash_is_settled(cell.start()).then(|| cell.head_hash(cell.start()));
-        Self { file, cell, sheaf: Sheaf::new(shape), last: None, head }
+        Self { file, cell, sheaf, last: None, head }
     }
 
     /// Appends a record, unless the segment would grow past its size by it; whether it did.

@@ -33,7 +33,7 @@ use crate::{
         encode::Shape,
         stream_cursor::{Point, StreamCursor},
     },
-    limits::{GRID_BYTES, POLL_WORK_MAX, PROGRESS_EVERY},
+    limits::{GRID_BYTES, POLL_WORK_MAX, PROGRESS_EVERY, SEGMENT_BYTES},
     sync::{Mutex, lock},
     watch::{Changes, FileId, Log, LogFile, Reading, Role, Ticket},
 };
@@ -103,6 +103,8 @@ pub struct Subscription {
     pub(super) grid: u64,
     /// Matches that may still be handed on.
     pub(super) remaining: u64,
+    /// Bytes of encoded entries that are handed on at once, at most.
+    pub(super) piece: usize,
     crc: crc32fast::Hasher,
     pub(super) span: Span,
     /// How much of what stands around matches is handed on.
@@ -148,6 +150,7 @@ impl Subscription {
             merge: None,
             grid: GRID_BYTES,
             remaining: request.limit.unwrap_or(u64::MAX),
+            piece: SEGMENT_BYTES,
             crc: crc32fast::Hasher::new(),
             span: request.span,
             around: request.around,
@@ -166,6 +169,12 @@ impl Subscription {
             new.begin();
         }
         new
+    }
+
+    /// Bounds the bytes of encoded entries that are handed on at once, but for one entry that has more by itself. Fewer than
+    /// [`SEGMENT_BYTES`] are encoded for this subscription alone.
+    pub fn cut_at(&mut self, bytes: usize) {
+        self.piece = bytes.clamp(1, SEGMENT_BYTES);
     }
 
     /// What has been handed on so far.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     entry::{Offset, flag},
     file::Cell,
-    limits::{SCAN_BYTES_MIN, UNGATHERED_MAX},
+    limits::{SCAN_BYTES_MIN, SEGMENT_BYTES, UNGATHERED_MAX},
     watch::FileId,
 };
 
@@ -79,7 +79,9 @@ impl Subscription {
             return step;
         }
         let wish = Wish { shape: self.shape, is_eager: !self.members[index].has_gathered };
-        match self.search_ahead(index, at, stop, Some(wish), context) {
+        // What is gathered lies in segments for everybody.
+        let wish = Some(wish).filter(|_| self.piece >= SEGMENT_BYTES);
+        match self.search_ahead(index, at, stop, wish, context) {
             Err(step) => return step,
             Ok(None) => {
                 if let Some(step) = self.take_gathered(index, stop, context) {
@@ -98,7 +100,8 @@ impl Subscription {
     /// Takes what a search has gathered at the member's place, if it is what the member wants.
     fn take_gathered(&mut self, index: usize, stop: Offset, context: &Context<'_>) -> Option<Step> {
         let member = &mut self.members[index];
-        if self.filter.filter.is_everything() || member.after_gap || member.at_edge || member.waiting.is_some() {
+        let is_bounded = member.after_gap || member.at_edge || self.piece < SEGMENT_BYTES;
+        if self.filter.filter.is_everything() || is_bounded || member.waiting.is_some() {
             return None;
         }
         let place =
@@ -174,10 +177,10 @@ impl Subscription {
         let member = &mut self.members[index];
         let mut place =
             Place { file: &member.file, now: member.known, at: member.at(), cell: member.cell, grid: self.grid };
-        let mut bounds = Bounds::NONE;
+        let mut bounds = Bounds { bytes: self.piece, ..Bounds::NONE };
         if member.after_gap {
             bounds = Bounds { entries: 1, first_flags: flag::AFTER_GAP, ..bounds };
-        } else if !member.at_edge {
+        } else if !member.at_edge && self.piece >= SEGMENT_BYTES {
             let poll =
                 self.feed.poll_segment(context, &mut member.waiting, &mut place, (&self.filter, self.shape), now);
             let (span, remaining) = (self.span, self.remaining);

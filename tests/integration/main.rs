@@ -1,6 +1,7 @@
 //! The whole of it: the real program and generated clients, and the feed by itself.
 
 mod access;
+mod batches;
 mod calls;
 mod exact;
 mod follow;

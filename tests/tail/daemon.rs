@@ -144,3 +144,50 @@ fn numbers_come_in_their_order_over_a_rotation() {
     let ended = running.signal("-TERM");
     assert_eq!((numbers(&ended.stdout), ended.stderr.as_str()), ((0..300).collect(), ""));
 }
+
+#[test]
+fn every_entry_as_json_shows_the_cursor_behind_it() {
+    let daemon = Served::one_file();
+    let lines: Vec<String> = (0..500).map(|number| format!("{} number {number}", time(number))).collect();
+    daemon.write((lines.join("\n") + "\n").as_bytes());
+    let ended = run_logtap(&format!("tail {} -o json -n all --no-follow", daemon.host()));
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let entries: Vec<serde_json::Value> =
+        ended.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    assert_eq!(entries.iter().map(|entry| entry["message"].as_str().unwrap()).collect::<Vec<_>>(), lines);
+    for at in [0, 1, 7, 250, 498, 499] {
+        let cursor = entries[at]["cursor"].as_str().expect("each has one").replace('+', "%2B");
+        let page = daemon.get(&format!("/api/v1/logs?resume={cursor}"));
+        let page: serde_json::Value = serde_json::from_str(&page).expect("a page");
+        let rest = page["entries"].as_array().expect("a list").iter();
+        assert_eq!(rest.map(|entry| entry["message"].as_str().unwrap()).collect::<Vec<_>>(), lines[at + 1..]);
+    }
+}
+
+#[test]
+fn hosts_that_share_a_limit_and_a_cursor_file_lose_nothing_between_runs() {
+    let daemons: Vec<Served> = (0..3).map(|_| Served::one_file()).collect();
+    let mut expected = Vec::new();
+    for number in 0..300 {
+        let line = format!("{} number {number}\n", time(number));
+        daemons[usize::try_from(number * number % 7 % 3).unwrap()].write(line.as_bytes());
+        expected.push(line);
+    }
+    let hosts = daemons.iter().map(Served::host).collect::<Vec<_>>().join(" ");
+    let mut came = Vec::new();
+    for run_of in 0.. {
+        let limit = 1 + run_of * 5 % 37;
+        let mut command = logtap(&format!("tail {hosts} -o raw -n all --no-follow --limit {limit} --cursor-file"));
+        command.arg(daemons[0].path("cursors"));
+        let ended = run(command);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        let text = String::from_utf8(ended.stdout).expect("text");
+        let lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+        assert!(lines.len() <= limit, "{} lines of {limit}", lines.len());
+        if lines.is_empty() {
+            break;
+        }
+        came.extend(lines);
+    }
+    assert_eq!(came, expected);
+}

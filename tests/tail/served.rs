@@ -75,13 +75,20 @@ impl Served {
         self.child = Some(child);
     }
 
-    /// A number that the daemon counts, as its metrics have it.
-    pub fn metric(&self, name: &str) -> u64 {
+    /// What the daemon answers over plain HTTP.
+    pub fn get(&self, target: &str) -> String {
         let mut connection = TcpStream::connect(&self.address).expect("it listens");
-        write!(connection, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)
-            .expect("sent");
+        write!(connection, "GET {target} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address).expect("sent");
         let mut answer = String::new();
         connection.read_to_string(&mut answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.contains(" 200 "), "{answer}");
+        body.to_owned()
+    }
+
+    /// A number that the daemon counts, as its metrics have it.
+    pub fn metric(&self, name: &str) -> u64 {
+        let answer = self.get("/metrics");
         let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {name} in {answer}")).parse().expect("a number")
     }

@@ -4,7 +4,7 @@
 //! each file in a message gets its cursor, so a client can go on after a message that it has read in part.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -43,6 +43,8 @@ use crate::{
 
 /// Bytes of a whole-stream cursor for one file, about.
 const CURSOR_BYTES_PER_FILE: usize = 22;
+/// Bytes of a whole-stream cursor beside those of its files, about.
+const HEAD_BYTES: usize = 48;
 /// A cursor may take this part of a message.
 const CURSOR_SHARE: usize = 8;
 
@@ -53,7 +55,7 @@ pub struct BatchBody {
     telemetry: Arc<Telemetry>,
     deadline: Option<Pin<Box<Sleep>>>,
     heartbeat: Pin<Box<Sleep>>,
-    /// Encoded bytes of entries that one message holds at most, unless one entry alone has more.
+    /// Bytes that one message has at most, unless one entry alone has more.
     bytes_max: usize,
     encoding: Encoding,
     /// What was pulled but did not fit into the message before.
@@ -87,6 +89,8 @@ struct Sent {
 struct Batch {
     events: Vec<v1::Event>,
     segments: Vec<(FileId, SharedSegment)>,
+    /// Whose they are.
+    files: HashSet<FileId>,
     bytes: usize,
     /// Whether the cursor has to be whole.
     milestone: bool,
@@ -99,12 +103,15 @@ const COPIED_BYTES_MAX: usize = 1024;
 impl BatchBody {
     /// The body of the answer that `registered` stands for.
     pub fn new(
-        subscription: Subscription,
+        mut subscription: Subscription,
         registered: Registered,
         telemetry: Arc<Telemetry>,
         (bytes_max, encoding): (usize, Encoding),
     ) -> Self {
         registered.stream.set_progress(subscription.progress().clone());
+        // With room for the two cursors of the first message, and that of the last entry.
+        let room = room_beside(2, subscription.files(), bytes_max);
+        subscription.cut_at(room.saturating_sub(encode::CURSOR_FIELD_BYTES));
         let deadline = registered.stream.deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
         Self {
             subscription,
@@ -124,6 +131,8 @@ impl BatchBody {
     /// Puts the next message together from what is there; waits only when there is nothing at all.
     fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
         let mut batch = Batch::default();
+        let cursors = if self.state == State::Opening { 2 } else { 1 };
+        let room = room_beside(cursors, self.subscription.files(), self.bytes_max);
         loop {
             let piece = match self.next.take() {
                 Some(piece) => Poll::Ready(piece),
@@ -131,11 +140,15 @@ impl BatchBody {
             };
             match piece {
                 Poll::Ready(Piece::Entries(file, segment)) => {
-                    if !batch.segments.is_empty() && batch.bytes + segment.bytes.len() > self.bytes_max {
+                    // Each file's last entry gets its cursor.
+                    let cursor = if batch.files.contains(&file) { 0 } else { encode::CURSOR_FIELD_BYTES };
+                    let bytes = segment.bytes.len() + cursor;
+                    if !batch.segments.is_empty() && batch.bytes + bytes > room {
                         self.next = Some(Piece::Entries(file, segment));
                         return Poll::Ready(batch);
                     }
-                    batch.bytes += segment.bytes.len();
+                    batch.bytes += bytes;
+                    batch.files.insert(file);
                     batch.segments.push((file, segment));
                 }
                 // Events happened before the entries of their message: those go out first.
@@ -319,6 +332,12 @@ impl Batch {
     fn is_empty(&self) -> bool {
         self.events.is_empty() && self.segments.is_empty()
     }
+}
+
+/// The bytes that a message of at most `bytes_max` has for entries beside so many cursors of so many files.
+fn room_beside(cursors: usize, files: usize, bytes_max: usize) -> usize {
+    let cursor = HEAD_BYTES + files * CURSOR_BYTES_PER_FILE;
+    bytes_max - cursors * cursor.min(bytes_max / CURSOR_SHARE)
 }
 
 /// The entries as they go out: all but the last one of each file as they are, that one with its cursor.
