@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use crate::{
     daemon::{Daemon, Rest, Start, Stream, request},
     expect::Got,
+    runtime,
 };
 
 const CACHE: usize = 1 << 20;
@@ -100,84 +101,92 @@ fn truncate(path: &Path) {
     OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(0)).expect("it is there");
 }
 
-#[tokio::test]
-async fn a_copy_that_has_not_the_last_lines_is_sent_to_nobody_who_had_them() {
-    let logs = Logs::new();
-    let mut fast = logs.reader().await;
-    for round in 0..3 {
-        let first = 300 * round;
-        logs.append(first..first + 200);
-        logs.daemon.look();
-        fast.pull().await;
-        logs.copy_and_truncate(first + 200..first + 250, &mut [&mut fast]).await;
-        logs.append(first + 250..first + 300);
-        // The copy is seen before it is seen that the log was truncated.
-        logs.daemon.look();
-        fast.pull().await;
-        fast.has(&[0..first + 300]);
-        assert_eq!(fast.gaps, 0);
-    }
+#[test]
+fn a_copy_that_has_not_the_last_lines_is_sent_to_nobody_who_had_them() {
+    runtime().block_on(async {
+        let logs = Logs::new();
+        let mut fast = logs.reader().await;
+        for round in 0..3 {
+            let first = 300 * round;
+            logs.append(first..first + 200);
+            logs.daemon.look();
+            fast.pull().await;
+            logs.copy_and_truncate(first + 200..first + 250, &mut [&mut fast]).await;
+            logs.append(first + 250..first + 300);
+            // The copy is seen before it is seen that the log was truncated.
+            logs.daemon.look();
+            fast.pull().await;
+            fast.has(&[0..first + 300]);
+            assert_eq!(fast.gaps, 0);
+        }
+    });
 }
 
-#[tokio::test]
-async fn who_lags_gets_what_the_copies_have_and_is_told_of_the_rest() {
-    let logs = Logs::new();
-    let mut stopped = logs.reader().await;
-    let mut has = Vec::new();
-    for round in 0..4 {
-        let first = 300 * round;
-        logs.append(first..first + 200);
-        logs.daemon.look();
-        logs.copy_and_truncate(first + 200..first + 250, &mut []).await;
-        logs.append(first + 250..first + 300);
-        logs.daemon.look();
-        let live = first + 250..first + 300;
-        has.extend([first..first + 200, live]);
-    }
-    stopped.pull().await;
-    stopped.has(&has);
-    assert_eq!(stopped.gaps, 4);
+#[test]
+fn who_lags_gets_what_the_copies_have_and_is_told_of_the_rest() {
+    runtime().block_on(async {
+        let logs = Logs::new();
+        let mut stopped = logs.reader().await;
+        let mut has = Vec::new();
+        for round in 0..4 {
+            let first = 300 * round;
+            logs.append(first..first + 200);
+            logs.daemon.look();
+            logs.copy_and_truncate(first + 200..first + 250, &mut []).await;
+            logs.append(first + 250..first + 300);
+            logs.daemon.look();
+            let live = first + 250..first + 300;
+            has.extend([first..first + 200, live]);
+        }
+        stopped.pull().await;
+        stopped.has(&has);
+        assert_eq!(stopped.gaps, 4);
+    });
 }
 
-#[tokio::test]
-async fn a_size_from_before_a_truncation_is_not_taken_for_that_of_what_came_after() {
-    let logs = Logs::new();
-    let mut reader = logs.reader().await;
-    logs.append(0..100);
-    logs.daemon.look();
-    reader.pull().await;
-    let (path, file) = (logs.path("app.log"), logs.daemon.file(&logs.path("app.log")));
-    logs.append(100..110);
-    let stale = Stat::of_path(&path).expect("it is there");
-    truncate(&path);
-    logs.append(110..120);
-    let opened = File::open(&path).expect("it is there");
-    let looked = file.check(&Blocking(&opened), stale.size, stale.mtime, Instant::now()).expect("it can be read");
-    let published = file.published();
-    assert_eq!((looked, published.generation), (Checked::Truncated, 1));
-    assert_eq!((published.head, published.size), (Offset(10 * 21), Offset(10 * 21)));
-    assert_ne!(published.mtime, Nanos::default());
-    reader.pull().await;
-    logs.append(120..130);
-    logs.daemon.look();
-    reader.pull().await;
-    assert_eq!(file.published().generation, 1);
-    // The ten lines that nobody saw are gone without a trace.
-    reader.has(&[0..100, 110..130]);
+#[test]
+fn a_size_from_before_a_truncation_is_not_taken_for_that_of_what_came_after() {
+    runtime().block_on(async {
+        let logs = Logs::new();
+        let mut reader = logs.reader().await;
+        logs.append(0..100);
+        logs.daemon.look();
+        reader.pull().await;
+        let (path, file) = (logs.path("app.log"), logs.daemon.file(&logs.path("app.log")));
+        logs.append(100..110);
+        let stale = Stat::of_path(&path).expect("it is there");
+        truncate(&path);
+        logs.append(110..120);
+        let opened = File::open(&path).expect("it is there");
+        let looked = file.check(&Blocking(&opened), stale.size, stale.mtime, Instant::now()).expect("it can be read");
+        let published = file.published();
+        assert_eq!((looked, published.generation), (Checked::Truncated, 1));
+        assert_eq!((published.head, published.size), (Offset(10 * 21), Offset(10 * 21)));
+        assert_ne!(published.mtime, Nanos::default());
+        reader.pull().await;
+        logs.append(120..130);
+        logs.daemon.look();
+        reader.pull().await;
+        assert_eq!(file.published().generation, 1);
+        // The ten lines that nobody saw are gone without a trace.
+        reader.has(&[0..100, 110..130]);
+    });
 }
 
-#[tokio::test]
-async fn what_anybody_sees_wakes_all_who_wait() {
-    let logs = Logs::new();
-    let mut waiting = logs.reader().await;
-    waiting.pull().await;
-    logs.append(0..10);
-    // Who comes now looks for itself; nothing is new to whoever looks after that.
-    let mut other = logs.reader().await;
-    other.pull().await;
-    logs.daemon.look();
-    waiting.pull().await;
-    for reader in [&waiting, &other] {
-        reader.has(&[0..10]);
-    }
+#[test]
+fn what_anybody_sees_wakes_all_who_wait() {
+    runtime().block_on(async {
+        let logs = Logs::new();
+        let mut waiting = logs.reader().await;
+        waiting.pull().await;
+        logs.append(0..10);
+        // Who comes now looks for itself; nothing is new to whoever looks after that.
+        let mut other = logs.reader().await;
+        other.pull().await;
+        logs.daemon.look();
+        waiting.pull().await;
+        for reader in [&waiting, &other] {
+            reader.has(&[0..10]);
+        }
+    });
 }

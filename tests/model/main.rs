@@ -24,6 +24,7 @@ use std::{
 
 use action::Counts;
 use case::Case;
+use tokio::runtime::{Builder, Runtime};
 
 /// Cases that run where nothing else is said.
 const CASES: u64 = 500;
@@ -100,12 +101,14 @@ fn whatever_happens_every_byte_comes_once_or_is_said_to_be_gone() {
     }
 }
 
+/// A runtime with one thread that reads: what was asked of it before is done when it has come to the next thing.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_time().max_blocking_threads(1).build().expect("a runtime")
+}
+
 /// Runs a case by itself.
 fn run(case: &Case, counts: &mut Counts) -> Result<(), String> {
-    // One thread that reads: what was asked of it before is done when it has come to the next thing.
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().expect("a runtime");
-    let ran = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(case.run(counts))));
+    let ran = panic::catch_unwind(AssertUnwindSafe(|| runtime().block_on(case.run(counts))));
     ran.unwrap_or_else(|_| Err("it panicked".to_owned()))
 }
 
