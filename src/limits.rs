@@ -403,7 +403,8 @@ pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 pub const RECONNECT_MAX: Duration = Duration::from_secs(15);
 /// A client pings a connection that says nothing this often, and gives it up when a ping stays unanswered as long.
 pub const CLIENT_PING_EVERY: Duration = Duration::from_secs(20);
-/// Batches of one host that a client holds: the one that it writes and one ahead.
+/// Large batches of one host that a client holds: the one that it writes and one ahead. Small ones may be as many as have
+/// their size together.
 pub const HELD_BATCHES_MAX: usize = 2;
 /// HTTP/2 window of all hosts of a client together, in bytes, within the two bounds below for each.
 pub const CLIENT_WINDOWS_BYTES: u32 = 32 * MIB as u32;

@@ -1,7 +1,7 @@
 //! The stream of each host, kept going: one task a host that connects, reads, and resumes where it was.
 //!
 //! A host that has not answered yet is tried for [`ANSWER_MAX`]; one that has is tried for ever, unless told otherwise.
-//! What a task reads goes through one channel to whoever merges it, no more than [`HELD_BATCHES_MAX`] batches ahead.
+//! What a task reads goes through one channel to whoever merges it, no more than [`HELD_BATCHES_MAX`] large batches ahead.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,9 @@ use super::{
     wire::{Batch, Entry},
 };
 use crate::{
-    limits::{ANSWER_MAX, CLIENT_BATCH_BYTES_MAX, HELD_BATCHES_MAX, RECONNECT_FIRST, RECONNECT_MAX},
+    limits::{
+        ANSWER_MAX, CLIENT_BATCH_BYTES_MAX, CLIENT_BULK_BATCH_BYTES, HELD_BATCHES_MAX, RECONNECT_FIRST, RECONNECT_MAX,
+    },
     proto::v1::StreamBatchesRequest,
 };
 
@@ -84,10 +86,29 @@ pub enum Ending {
     Unusable(ConnectError),
 }
 
+/// Small batches that are held instead of a large one.
+const SMALL_BATCHES: usize = 64;
+
 /// The right to hold one batch of a host; dropped with the batch.
 #[derive(Debug)]
 pub struct Credit {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Credit {
+    /// Gives back what is not needed for a batch of this weight.
+    fn keep(&mut self, weight: usize) {
+        drop(self.permit.split(SMALL_BATCHES.saturating_sub(weight)));
+    }
+}
+
+/// As how many of [`SMALL_BATCHES`] a batch counts.
+fn weight(batch: &Batch) -> usize {
+    if batch.entries.len() >= SMALL_BATCHES {
+        return SMALL_BATCHES;
+    }
+    let bytes: usize = batch.entries.iter().map(|entry| entry.message.len() + entry.raw.len()).sum();
+    (1 + bytes * SMALL_BATCHES / CLIENT_BULK_BATCH_BYTES as usize).min(SMALL_BATCHES)
 }
 
 /// What all hosts have to say, in the order of its coming.
@@ -112,7 +133,7 @@ impl Hosts {
 /// dropped.
 pub fn start(targets: Vec<(Target, Position)>, ask: &Ask) -> Hosts {
     let hosts = targets.len();
-    let (out, news) = mpsc::channel(hosts * (HELD_BATCHES_MAX + 1) + 1);
+    let (out, news) = mpsc::channel(hosts * (HELD_BATCHES_MAX * SMALL_BATCHES + 1) + 1);
     for (number, (target, position)) in targets.into_iter().enumerate() {
         let host = Host {
             number,
@@ -123,7 +144,7 @@ pub fn start(targets: Vec<(Target, Position)>, ask: &Ask) -> Hosts {
             matches: 0,
             standing: Standing::Unheard(Instant::now() + ANSWER_MAX),
             failures: 0,
-            credits: Arc::new(Semaphore::new(HELD_BATCHES_MAX)),
+            credits: Arc::new(Semaphore::new(HELD_BATCHES_MAX * SMALL_BATCHES)),
             out: out.clone(),
         };
         tokio::spawn(host.run());
@@ -304,7 +325,7 @@ impl Host {
     ) -> Result<Result<Option<Stated>, Box<Status>>, Unheeded> {
         let out = self.out.clone();
         loop {
-            let credit = self.credit().await?;
+            let mut credit = self.credit().await?;
             let message = tokio::select! {
                 () = out.closed() => return Err(Unheeded),
                 message = stream.message() => message,
@@ -315,6 +336,7 @@ impl Host {
                     self.position.pass(&batch);
                     self.matches += batch.entries.iter().filter(|entry| Entry::is_match(entry)).count() as u64;
                     self.failures = 0;
+                    credit.keep(weight(&batch));
                     self.tell(News::Batch(batch, credit)).await?;
                 }
                 Ok(None) => {
@@ -332,12 +354,12 @@ impl Host {
         !self.ask.request.no_follow && request.is_none_or(|request| request.until.is_none() && request.limit == 0)
     }
 
-    /// Waits for the right to hold another batch.
+    /// Waits for the right to hold another batch, however large it is.
     async fn credit(&self) -> Result<Credit, Unheeded> {
         tokio::select! {
             () = self.out.closed() => Err(Unheeded),
-            permit = Arc::clone(&self.credits).acquire_owned() => {
-                permit.map(|permit| Credit { _permit: permit }).map_err(|_| Unheeded)
+            permit = Arc::clone(&self.credits).acquire_many_owned(SMALL_BATCHES as u32) => {
+                permit.map(|permit| Credit { permit }).map_err(|_| Unheeded)
             }
         }
     }

@@ -4,11 +4,13 @@ use std::io::Write as _;
 
 use logtap::proto::v1;
 use prost::Message as _;
+use tonic::transport::Endpoint;
 
 use crate::support::{
     Logs,
-    client::{Answer, read_all, v1},
+    client::{Answer, V1Client, read_all, v1},
     daemon::Daemon,
+    eventually, soon,
 };
 
 /// What a message has beside its entries, at most, with as few files as there are here.
@@ -128,4 +130,32 @@ fn sorted(entries: &[(String, String, u32)]) -> Vec<(String, String, u32)> {
     let mut sorted = entries.to_vec();
     sorted.sort();
     sorted
+}
+
+/// Each as a frame of its own they would look like an attack to a client that is slower than its connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn very_many_batches_of_one_entry_come_in_one_stream() {
+    const LINES: usize = 24_000;
+    const WINDOW_BYTES: u32 = 4 << 20;
+    let logs = Logs::new();
+    let lines: String = (0..LINES).map(|number| format!("{number}\n")).collect();
+    let daemon = Daemon::serve([logs.write("a", lines)]);
+    let endpoint = Endpoint::from_shared(format!("http://{}", daemon.address)).expect("an address");
+    let endpoint = endpoint.initial_stream_window_size(WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
+    let mut client = V1Client::new(soon("a connection", endpoint.connect()).await.expect("it listens"));
+    let request = v1::StreamBatchesRequest { no_follow: true, max_bytes: 1, ..Default::default() };
+    let mut stream = client.stream_batches(request).await.expect("it can be served").into_inner();
+    // All of it waits here, unread.
+    tokio::task::block_in_place(|| {
+        eventually("all to be sent", || daemon.metric("logtap_entries_sent_total{transport=\"grpc\"}") == LINES as u64);
+    });
+    let mut next = 0;
+    while let Some(batch) = soon("a batch", stream.message()).await.expect("nothing is wrong with the connection") {
+        assert!(batch.entries.len() <= 1, "{} entries", batch.entries.len());
+        for entry in batch.entries {
+            assert_eq!(entry.message, next.to_string());
+            next += 1;
+        }
+    }
+    assert_eq!(next, LINES);
 }

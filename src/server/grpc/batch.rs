@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    convert::Infallible,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -60,8 +61,10 @@ pub struct BatchBody {
     encoding: Encoding,
     /// What was pulled but did not fit into the message before.
     next: Option<Piece>,
-    /// The message that is going out, in parts.
+    /// What is going out, in parts.
     parts: VecDeque<Bytes>,
+    /// What comes behind them, too short yet for a part.
+    short: Vec<u8>,
     sent: Sent,
     state: State,
 }
@@ -99,6 +102,9 @@ struct Batch {
 /// Parts of a message of up to so many bytes are put together with what stands beside them; larger ones go out as they
 /// lie in the cache.
 const COPIED_BYTES_MAX: usize = 1024;
+/// What is shorter waits for what follows, if that is there already: each part becomes a DATA frame, and peers take many
+/// short ones, and a hundred empty ones, for an attack.
+const PART_BYTES_MIN: usize = SEGMENT_BYTES / 2;
 
 impl BatchBody {
     /// The body of the answer that `registered` stands for.
@@ -123,6 +129,7 @@ impl BatchBody {
             encoding,
             next: None,
             parts: VecDeque::new(),
+            short: Vec::new(),
             sent: Sent { cursor_at: Instant::now(), bytes: 0 },
             state: State::Opening,
         }
@@ -224,7 +231,7 @@ impl BatchBody {
         let len = head.encoded_len() + parts.iter().map(Bytes::len).sum::<usize>();
         match self.packed(&head, &parts, len) {
             Some(frame) => self.push_part(frame),
-            None => self.push_parts(&head, parts, len),
+            None => self.push_message(&head, parts, len),
         }
         let transport = self.registered.stream.transport;
         let entries = batch.segments.iter().map(|(_, segment)| u64::from(segment.entries)).sum();
@@ -243,28 +250,29 @@ impl BatchBody {
     }
 
     /// The message as it is.
-    fn push_parts(&mut self, head: &v1::StreamBatchesResponse, parts: Vec<Bytes>, len: usize) {
-        let mut small = Vec::with_capacity(FRAME_HEADER_BYTES + len.min(SEGMENT_BYTES));
-        encode::put_frame_header(&mut small, len);
-        small.extend_from_slice(&head.encode_to_vec());
-        // Each part becomes a DATA frame. Peers take many short ones, and a hundred empty ones, for an attack.
-        for part in parts {
-            if len > SEGMENT_BYTES && part.len() > COPIED_BYTES_MAX {
-                self.push_part(std::mem::take(&mut small).into());
-                self.push_part(part);
-            } else {
-                if small.len() + part.len() > SEGMENT_BYTES {
-                    self.push_part(std::mem::take(&mut small).into());
-                }
-                small.extend_from_slice(&part);
-            }
-        }
-        self.push_part(small.into());
+    fn push_message(&mut self, head: &v1::StreamBatchesResponse, parts: Vec<Bytes>, len: usize) {
+        self.short.reserve(FRAME_HEADER_BYTES + len.min(SEGMENT_BYTES));
+        encode::put_frame_header(&mut self.short, len);
+        self.short.extend_from_slice(&head.encode_to_vec());
+        parts.into_iter().for_each(|part| self.push_part(part));
     }
 
+    /// Puts a part behind what is going out: a short one into one part with what is before it.
     fn push_part(&mut self, part: Bytes) {
-        if !part.is_empty() {
+        if part.len() > COPIED_BYTES_MAX && part.len() + self.short.len() >= PART_BYTES_MIN {
+            self.push_short();
             self.parts.push_back(part);
+            return;
+        }
+        if self.short.len() + part.len() > SEGMENT_BYTES {
+            self.push_short();
+        }
+        self.short.extend_from_slice(&part);
+    }
+
+    fn push_short(&mut self) {
+        if !self.short.is_empty() {
+            self.parts.push_back(std::mem::take(&mut self.short).into());
         }
     }
 
@@ -276,6 +284,20 @@ impl BatchBody {
             || self.sent.bytes + bytes >= STREAM_CURSOR_EVERY_BYTES
     }
 
+    /// Why it is over before its end, if so.
+    fn poll_ended(&mut self, context: &mut Context<'_>) -> Option<Status> {
+        let deadline = self.deadline.as_mut();
+        if deadline.is_some_and(|deadline| deadline.as_mut().poll(context).is_ready()) {
+            return Some(Status::deadline_exceeded("the deadline of the call has passed"));
+        }
+        self.registered.stream.is_withdrawn().then(status::withdrawn)
+    }
+
+    fn hand(&self, part: Bytes) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.registered.stream.handed(Instant::now());
+        Poll::Ready(Some(Ok(Frame::data(part))))
+    }
+
     fn end(&mut self, status: &Status) -> Frame<Bytes> {
         self.state = State::Over;
         Frame::trailers(trailers(&self.subscription, status))
@@ -284,15 +306,17 @@ impl BatchBody {
 
 impl Body for BatchBody {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Infallible;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
         this.registered.stream.asked();
         loop {
+            if this.parts.is_empty() && (this.short.len() >= PART_BYTES_MIN || this.state != State::Running) {
+                this.push_short();
+            }
             if let Some(part) = this.parts.pop_front() {
-                this.registered.stream.handed(Instant::now());
-                return Poll::Ready(Some(Ok(Frame::data(part))));
+                return this.hand(part);
             }
             match &this.state {
                 State::Over => return Poll::Ready(None),
@@ -302,19 +326,20 @@ impl Body for BatchBody {
                 }
                 State::Opening | State::Running => {}
             }
-            if let Some(deadline) = &mut this.deadline
-                && deadline.as_mut().poll(context).is_ready()
-            {
-                let status = Status::deadline_exceeded("the deadline of the call has passed");
-                return Poll::Ready(Some(Ok(this.end(&status))));
+            if let Some(status) = this.poll_ended(context) {
+                this.push_short();
+                let Some(part) = this.parts.pop_front() else { return Poll::Ready(Some(Ok(this.end(&status)))) };
+                return this.hand(part);
             }
             let opening = this.state == State::Opening;
-            // The batch first: it leaves the waker that a withdrawal wakes.
-            let poll = this.poll_batch(context);
-            if this.registered.stream.is_withdrawn() {
-                return Poll::Ready(Some(Ok(this.end(&status::withdrawn()))));
-            }
-            let Poll::Ready(batch) = poll else { return Poll::Pending };
+            let Poll::Ready(batch) = this.poll_batch(context) else {
+                // That left the waker that a withdrawal wakes.
+                if this.registered.stream.is_withdrawn() {
+                    continue;
+                }
+                this.push_short();
+                return this.parts.pop_front().map_or(Poll::Pending, |part| this.hand(part));
+            };
             let ended = this.state.clone();
             if opening {
                 this.state = State::Opening;
