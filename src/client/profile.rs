@@ -42,8 +42,8 @@ struct Host {
 /// Why a profile cannot be used.
 #[derive(Debug)]
 pub enum ProfileError {
-    /// It is no TOML, or has a key that is not known; the text shows the line.
-    Syntax(PathBuf, toml::de::Error),
+    /// It is no TOML, or has a key that is not known, in this line.
+    Syntax(PathBuf, usize, String),
     /// A host's address is none.
     Address(PathBuf, String, TargetError),
     /// A host has a certificate without a key or the reverse.
@@ -55,7 +55,7 @@ pub enum ProfileError {
 impl fmt::Display for ProfileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax(path, error) => write!(f, "{}: {}", path.display(), error.to_string().trim_end()),
+            Self::Syntax(path, line, why) => write!(f, "{}, line {line}: {why}", path.display()),
             Self::Address(path, name, error) => write!(f, "{}: host `{name}`: {error}", path.display()),
             Self::HalfIdentity(path, name) => {
                 write!(f, "{}: host `{name}`: `cert` and `key` belong together", path.display())
@@ -94,7 +94,10 @@ impl Profile {
     /// # Errors
     /// Names the file and the place.
     pub fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Self, ProfileError> {
-        let raw: RawProfile = toml::from_str(text).map_err(|error| ProfileError::Syntax(path.to_owned(), error))?;
+        let raw: RawProfile = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            ProfileError::Syntax(path.to_owned(), 1 + before.matches('\n').count(), error.message().to_owned())
+        })?;
         let place = |file: String| place(&file, path, home);
         let mut hosts = BTreeMap::new();
         for (name, host) in raw.hosts {
@@ -249,7 +252,8 @@ mod tests {
     #[test]
     fn errors_name_the_file_and_the_place() {
         let error = |text: &str| parse(text).expect_err(text).to_string();
-        assert!(error("[hosts.a]\naddres = 'x'").contains("line 2, column 1"), "{}", error("[hosts.a]\naddres = 'x'"));
+        let unknown = error("[hosts.a]\naddres = 'x'");
+        assert!(unknown.contains(", line 2: unknown field `addres`") && !unknown.contains('\n'), "{unknown}");
         assert!(
             error("[hosts.a]\naddress = 'a:b'").ends_with("host `a`: the port of `a:b` is no number from 1 to 65535")
         );
