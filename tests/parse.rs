@@ -3,13 +3,14 @@
 //! A case is `SEVERITY TIME | LINE`, `-` standing for "the line does not tell"; the time is RFC 3339. Between `|` and
 //! the line's end every byte counts; after `\|` instead of `|`, `\e`, `\n`, `\t`, `\r`, `\xNN` and `\\` are escapes. Indented
 //! lines below a case are the fields expected, `key=value`, all of them and in order; a case without them does not ask.
-//! `! zone`, `! latest`, `! format`, `! pattern`, `! head` (escapes) and `! message` (of the case above) set the stage;
-//! `! reset` clears it.
+//! `! zone`, `! latest`, `! format`, `! pattern`, `! head` (escapes) and `! message` (of the case above) set the stage,
+//! `! of` names the format whose lines stand below; `! reset` clears all of it.
 
 #[path = "parse/properties.rs"]
 mod properties;
 
 use std::{
+    collections::{BTreeMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -25,18 +26,21 @@ struct Stage {
     spec: RulesSpec,
     head: Vec<u8>,
     latest: Nanos,
+    /// The format, by a name for people; empty when the lines are of many.
+    of: String,
 }
 
 impl Stage {
     fn new() -> Self {
         let spec = RulesSpec { timezone: "UTC".into(), ..RulesSpec::default() };
-        Self { spec, head: Vec::new(), latest: time("2026-11-24T00:00:00Z").expect("a time") }
+        Self { spec, head: Vec::new(), latest: time("2026-11-24T00:00:00Z").expect("a time"), of: String::new() }
     }
 
     fn direct(&mut self, directive: &str) {
         let (word, value) = directive.split_once(' ').unwrap_or((directive, ""));
         match word {
             "reset" => *self = Self::new(),
+            "of" => self.of = value.into(),
             "zone" => self.spec.timezone = value.into(),
             "latest" => self.latest = time(value).expect("a time"),
             "format" => self.spec.format = Format::by_name(value).expect("a format"),
@@ -174,4 +178,37 @@ fn lines_mean_what_the_tables_say() {
     let wrong: Vec<_> = cases.iter().flat_map(|(stage, case)| differences(stage, case)).collect();
     assert!(wrong.is_empty(), "{} of {} cases differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     assert!(cases.len() > 500, "the tables have {} cases", cases.len());
+}
+
+/// Lines of its own that every format has in the tables, at least.
+const LINES_OF_A_FORMAT: usize = 20;
+
+/// The formats that are promised, by the names in the tables; "configured" are patterns of a configuration.
+const FORMATS: &str = ".NET, Android, Apache, Blue Gene/L, CRI, Docker, Go, HAProxy, HDFS, HPC, Hadoop, HealthApp, JSON, Java, \
+    Linux, MongoDB, MySQL, OpenSSH, OpenStack, PostgreSQL, Proxifier, Python, RFC 3164, RFC 5424, Redis, Ruby, \
+    Rust, Spark, Thunderbird, W3C, Windows, ZooKeeper, access log, configured, journal, kernel ring buffer, \
+    klog, logcat, logfmt, macOS, nginx";
+
+/// How many of `lines` there are of each name, the same line counted once.
+fn counted<'l>(lines: impl Iterator<Item = (String, &'l [u8])>) -> BTreeMap<String, usize> {
+    let mut lines_of: BTreeMap<String, HashSet<&[u8]>> = BTreeMap::new();
+    for (name, line) in lines {
+        lines_of.entry(name).or_default().insert(line);
+    }
+    lines_of.into_iter().map(|(name, lines)| (name, lines.len())).collect()
+}
+
+#[test]
+fn every_format_has_lines_enough_of_its_own() {
+    let cases: Vec<_> = tables().iter().flat_map(|path| cases(path)).collect();
+    let of_table = counted(cases.iter().map(|(stage, case)| (stage.of.clone(), &*case.line)));
+    let of_table: BTreeMap<_, _> = of_table.into_iter().filter(|(name, _)| !name.is_empty()).collect();
+    assert_eq!(of_table.keys().map(String::as_str).collect::<Vec<_>>().join(", "), FORMATS);
+    let as_recognised = counted(cases.iter().filter_map(|(stage, case)| {
+        let rules = Rules::new(&stage.spec).expect("good rules");
+        let context = Context::new(&rules, &stage.head, stage.latest);
+        Some((parse::recognise(&rules, &context, &case.line)?.to_owned(), &*case.line))
+    }));
+    let few: Vec<_> = of_table.iter().chain(&as_recognised).filter(|(_, count)| **count < LINES_OF_A_FORMAT).collect();
+    assert!(few.is_empty(), "fewer than {LINES_OF_A_FORMAT} lines: {few:?}");
 }

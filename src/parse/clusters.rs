@@ -65,7 +65,10 @@ pub fn numbered(line: &[u8]) -> Option<ClusterLine<'_>> {
         return None;
     }
     let (node, _, _, stamp, flag) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
-    if !node.first()?.is_ascii_alphabetic() || !matches!(flag, [b'0'..=b'9']) || !(9..=10).contains(&stamp.len()) {
+    if !matches!(node.first()?, b'a'..=b'z' | b'A'..=b'Z' | 0x80..)
+        || !matches!(flag, [b'0'..=b'9'])
+        || !(9..=10).contains(&stamp.len())
+    {
         return None;
     }
     Some(ClusterLine { time: Some(epoch::read(stamp)?), node, severity: None, syslog: &[] })
