@@ -33,9 +33,9 @@ fn short_level(place: Place, word: &[u8], after: &[u8]) -> Option<Severity> {
         (b"DEBUG", [b'1'..=b'9', b':' | b' ', ..]) => Some(Severity::Debug),
         // OpenSSH's `debug1: `.
         (b"debug", [b'1'..=b'3', b':', b' ', ..]) => Some(Severity::Debug),
-        // ASP.NET's console.
-        (b"fail", [b':', b' ', ..]) if place == Place::Beginning => Some(Severity::Error),
-        (b"trce", [b':', b' ', ..]) if place == Place::Beginning => Some(Severity::Trace),
+        // ASP.NET's console, whose lines may begin with a time.
+        (b"fail", _) if place != Place::Elsewhere && is_label(after) => Some(Severity::Error),
+        (b"trce", _) if place != Place::Elsewhere && is_label(after) => Some(Severity::Trace),
         // Go's runtime.
         (b"fatal", _) if place == Place::Beginning && after.starts_with(b" error: ") => Some(Severity::Fatal),
         (b"PHP", [b' ', message @ ..]) => php(message),
@@ -63,6 +63,18 @@ fn follows_letter(after: &[u8]) -> bool {
             | [b'1'..=b'5', b' ', ..]
             | [b'!', b' ', ..]
     )
+}
+
+/// Whether a colon and a space stand behind a word, and nothing before them but changes of colour.
+fn is_label(after: &[u8]) -> bool {
+    let mut rest = after;
+    // Text and background are set back one after the other, and so is boldness.
+    for _ in 0..4 {
+        let [ESCAPE, b'[', sequence @ ..] = rest else { break };
+        let Some(end) = sequence.iter().take(16).position(|&byte| byte == b'm') else { return false };
+        rest = &sequence[end + 1..];
+    }
+    rest.starts_with(b": ")
 }
 
 fn first_four(word: &[u8]) -> Option<Severity> {
