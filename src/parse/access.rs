@@ -149,6 +149,8 @@ pub struct Columns {
     names: Vec<String>,
     /// The day of `#Date:`, for logs that have no `date` column.
     day: Option<i64>,
+    /// UTC, unless the header says `#Time Format: Local`, as the Windows firewall's does.
+    place: Place,
 }
 
 impl Columns {
@@ -158,7 +160,7 @@ impl Columns {
             return None;
         }
         let whole = &head[..memchr::memrchr(b'\n', head)?];
-        let (mut names, mut day) = (None, None);
+        let (mut names, mut day, mut place) = (None, None, Place::East(0));
         for line in whole.split(|&byte| byte == b'\n') {
             if let Some(fields) = line.strip_prefix(b"#Fields:") {
                 let words = fields.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
@@ -168,10 +170,14 @@ impl Columns {
                     Day::Dated(days) => Some(days),
                     Day::Yearless { .. } | Day::Either { .. } => None,
                 });
+            } else if let Some(format) = line.strip_prefix(b"#Time Format:")
+                && format.trim_ascii().eq_ignore_ascii_case(b"local")
+            {
+                place = Place::Unsaid;
             }
         }
         let names = names.filter(|names| names.iter().any(|name| name == "time"))?;
-        Some(Self { names, day })
+        Some(Self { names, day, place })
     }
 
     /// Hands the name and the value of each column of `line` to `each`; `-` stands for nothing.
@@ -183,7 +189,7 @@ impl Columns {
         }
     }
 
-    /// What `line` states; times are UTC, as the format demands.
+    /// What `line` states; times are UTC, as the format demands, unless the header says otherwise.
     pub fn read(&self, line: &[u8], frame: &Frame<'_>) -> Option<(Option<Severity>, Option<Nanos>)> {
         if !line.first()?.is_ascii_alphanumeric() {
             return None;
@@ -196,7 +202,7 @@ impl Columns {
             _ => {}
         });
         let (seconds, nanos, _) = at?;
-        let stamp = Stamp { day: Day::Dated(day?), seconds, nanos, place: Place::East(0) };
+        let stamp = Stamp { day: Day::Dated(day?), seconds, nanos, place: self.place };
         Some((severity, stamp.moment(frame)))
     }
 }
