@@ -47,19 +47,29 @@ impl Logs {
         lines.for_each(|number| writeln!(log, "{}", line(number)).expect("there is room"));
     }
 
+    /// Copies the log and truncates it.
+    fn copy_and_truncate_unseen(&self) {
+        self.copy();
+        truncate(&self.path("app.log"));
+    }
+
     /// Copies the log, writes these lines to it, which the daemon sees, and truncates it.
     async fn copy_and_truncate(&self, late: std::ops::Range<usize>, readers: &mut [&mut Reader]) {
-        for number in (1..9).rev().filter(|number| self.path(&format!("app.log.{number}")).exists()) {
-            let to = self.path(&format!("app.log.{}", number + 1));
-            fs::rename(self.path(&format!("app.log.{number}")), to).expect("it is there");
-        }
-        fs::copy(self.path("app.log"), self.path("app.log.1")).expect("there is room");
+        self.copy();
         self.append(late);
         self.daemon.look_at_files();
         for reader in readers {
             reader.pull().await;
         }
         truncate(&self.path("app.log"));
+    }
+
+    fn copy(&self) {
+        for number in (1..9).rev().filter(|number| self.path(&format!("app.log.{number}")).exists()) {
+            let to = self.path(&format!("app.log.{}", number + 1));
+            fs::rename(self.path(&format!("app.log.{number}")), to).expect("it is there");
+        }
+        fs::copy(self.path("app.log"), self.path("app.log.1")).expect("there is room");
     }
 
     async fn reader(&self) -> Reader {
@@ -187,6 +197,69 @@ fn what_anybody_sees_wakes_all_who_wait() {
         waiting.pull().await;
         for reader in [&waiting, &other] {
             reader.has(&[0..10]);
+        }
+    });
+}
+
+/// A daemon that was stopped, or that has no processor to run on, sees nothing of what led to what it finds.
+#[test]
+fn lines_that_only_the_copy_has_come_from_there() {
+    runtime().block_on(async {
+        for sees_names_first in [false, true] {
+            let logs = Logs::new();
+            let mut reader = logs.reader().await;
+            for round in 0..3 {
+                let first = 400 * round;
+                logs.append(first..first + 200);
+                logs.daemon.look();
+                reader.pull().await;
+                logs.append(first + 200..first + 300);
+                logs.copy_and_truncate_unseen();
+                logs.append(first + 300..first + 400);
+                if !sees_names_first {
+                    logs.daemon.look_at_files();
+                    reader.pull().await;
+                }
+                logs.daemon.look();
+                reader.pull().await;
+                reader.has(&[0..first + 400]);
+                assert_eq!(reader.gaps, 0);
+            }
+        }
+    });
+}
+
+#[test]
+fn who_comes_back_after_a_copy_that_nobody_saw_goes_on_in_it() {
+    runtime().block_on(async {
+        for (is_restarted, sees_names_first) in [(false, false), (false, true), (true, true)] {
+            let mut logs = Logs::new();
+            let mut reader = logs.reader().await;
+            let mut clock = 100;
+            for round in 0..4 {
+                let first = 400 * round;
+                logs.append(first..first + 200);
+                logs.daemon.look();
+                reader.pull().await;
+                let cursor = reader.stream.cursor(clock);
+                logs.append(first + 200..first + 300);
+                logs.copy_and_truncate_unseen();
+                logs.append(first + 300..first + 400);
+                if is_restarted {
+                    logs.daemon = Daemon::start(logs.dir.path(), CACHE);
+                }
+                if sees_names_first {
+                    logs.daemon.look();
+                }
+                clock += 5;
+                let opened = logs.daemon.open(request(true, Start::New, &[cursor]), clock).await;
+                reader.stream = opened.expect("it can be served");
+                reader.pull().await;
+                logs.daemon.look();
+                reader.pull().await;
+                reader.has(&[0..first + 400]);
+                assert_eq!(reader.gaps, 0);
+            }
         }
     });
 }
