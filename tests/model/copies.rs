@@ -16,7 +16,7 @@ use logtap::{
 use tempfile::TempDir;
 
 use crate::{
-    daemon::{Daemon, Rest, Start, Stream, request},
+    daemon::{Daemon, Start, Stream, request},
     expect::Got,
     runtime,
 };
@@ -86,8 +86,12 @@ struct Reader {
 
 impl Reader {
     async fn pull(&mut self) {
-        let (got, rest) = self.stream.pull(usize::MAX).await;
-        assert_eq!(rest, Rest::Quiet);
+        self.pull_some(usize::MAX).await;
+    }
+
+    /// Takes so many pieces at most.
+    async fn pull_some(&mut self, pieces: usize) {
+        let (got, _) = self.stream.pull(pieces).await;
         for (_, got) in got {
             match got {
                 Got::Record { bytes, .. } => self.lines.push(String::from_utf8(bytes).expect("text").trim_end().into()),
@@ -258,6 +262,43 @@ fn who_comes_back_after_a_copy_that_nobody_saw_goes_on_in_it() {
                 logs.daemon.look();
                 reader.pull().await;
                 reader.has(&[0..first + 400]);
+                assert_eq!(reader.gaps, 0);
+            }
+        }
+    });
+}
+
+#[test]
+fn who_leaves_before_having_read_a_copy_comes_back_to_it() {
+    runtime().block_on(async {
+        for (pieces, is_restarted) in [(0, false), (1, false), (0, true), (1, true)] {
+            let mut logs = Logs::new();
+            let mut reader = logs.reader().await;
+            let mut clock = 100;
+            for round in 0..4 {
+                let first = 4000 * round;
+                logs.append(first..first + 200);
+                logs.daemon.look();
+                reader.pull().await;
+                logs.append(first + 200..first + 3900);
+                logs.copy_and_truncate_unseen();
+                logs.append(first + 3900..first + 4000);
+                logs.daemon.look_at_files();
+                reader.pull_some(pieces).await;
+                logs.daemon.look();
+                reader.pull_some(pieces).await;
+                let cursor = reader.stream.cursor(clock);
+                if is_restarted {
+                    logs.daemon = Daemon::start(logs.dir.path(), CACHE);
+                }
+                clock += 5;
+                let opened = logs.daemon.open(request(true, Start::New, &[cursor]), clock).await;
+                reader.stream = opened.expect("it can be served");
+                reader.pull().await;
+                logs.daemon.look();
+                reader.pull().await;
+                println!("{pieces} pieces, {is_restarted}, round {round}");
+                reader.has(&[0..first + 4000]);
                 assert_eq!(reader.gaps, 0);
             }
         }
