@@ -241,10 +241,12 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
     let ticket = interest.join();
     let mut prepared = prepare(feed, &request, interest.members().as_ref().clone()).await?;
     // A rotation that is under way hides files from a look: only what another look does not find is lost.
-    for _ in 0..LOST_LOOKS_MAX {
+    for look in 0..LOST_LOOKS_MAX {
         let resolution = &prepared.resolution;
         let lost = resolution.lost.iter().map(|lost| &lost.log);
-        let logs = lost.chain(resolution.rewritten.iter().map(|file| &file.log));
+        // Once is enough for these: copies are whole before it shows that there is something else in the file.
+        let moved = resolution.moved.iter().filter(|_| look == 0);
+        let logs = lost.chain(resolution.rewritten.iter().map(|file| &file.log)).chain(moved);
         let logs: HashSet<PathBuf> = logs.map(|log| log.path.clone()).collect();
         if logs.is_empty() {
             break;

@@ -29,6 +29,9 @@ pub struct Resolution {
     pub past: Vec<FileId>,
     /// Files that cursors name but that hold other bytes now: they are read from their beginning.
     pub rewritten: Vec<Arc<LogFile>>,
+    /// Logs of files that hold other bytes now than cursors name, which another file has: what came between need not have been
+    /// seen yet.
+    pub moved: Vec<Arc<Log>>,
     /// Logs of files of which nothing was known, and that are not there any more under the identity that they had.
     unread: Vec<Lineage>,
     /// Files that were read to their end, wherever that is.
@@ -124,6 +127,9 @@ impl Resolution {
                 self.read.push(file);
             }
             Found::At(file) => {
+                if files.iter().any(|same| same.id != file.id && claim.is_of(same.identity.key)) {
+                    self.moved.push(file.log.clone());
+                }
                 self.past.extend(twins(&file, claim).map(|twin| twin.id));
                 let (tail, published) = (known_tail(&file, claim.offset), file.published());
                 if published.head < claim.offset

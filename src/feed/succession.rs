@@ -195,11 +195,12 @@ impl Subscription {
 /// order of the log, all that came meanwhile, whether anybody looked at the file while it held that or not. Where nothing
 /// of it was read it comes after `before`, which was read before.
 fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFile>>) -> Succession {
-    // A copy is whole before what it was made of is truncated, but need not have been seen yet.
+    // A copy is whole before what it was made of is truncated, but need not have been seen yet. What begins anew after this
+    // look is not looked for: its copy may have come after it, too.
+    let now = file.published().generation;
     let log = HashSet::from([file.log.path.clone()]);
     feed.catalogue.look_again(log).iter().for_each(|file| feed.hints.touch(file));
     let mut way = Way { stretches: Vec::new(), last: before.filter(|_| place.at == Offset::ZERO), is_found: false };
-    let now = file.published().generation;
     for generation in place.generation..now {
         let place = match generation == place.generation {
             true => place,

@@ -304,3 +304,30 @@ fn who_leaves_before_having_read_a_copy_comes_back_to_it() {
         }
     });
 }
+
+#[test]
+fn who_comes_back_between_a_truncation_and_the_look_at_its_copy_gets_the_copy() {
+    runtime().block_on(async {
+        let logs = Logs::new();
+        let mut reader = logs.reader().await;
+        logs.append(0..100);
+        logs.daemon.look();
+        reader.pull().await;
+        let cursor = reader.stream.cursor(100);
+        logs.append(100..200);
+        logs.copy_and_truncate_unseen();
+        logs.append(200..300);
+        logs.daemon.look();
+        logs.copy_and_truncate_unseen();
+        logs.append(300..400);
+        // The truncation shows, the copy does not yet.
+        logs.daemon.look_at_files();
+        let opened = logs.daemon.open(request(true, Start::New, &[cursor]), 105).await;
+        reader.stream = opened.expect("it can be served");
+        reader.pull().await;
+        logs.daemon.look();
+        reader.pull().await;
+        reader.has(&[0..400]);
+        assert_eq!(reader.gaps, 0);
+    });
+}
