@@ -90,9 +90,7 @@ impl Catalogue {
         }
         let (candidates, least) =
             if seen.path == seen.log { (others, Offset(COPY_BYTES_MIN)) } else { (kin, Offset(1)) };
-        let plain = Kind::of_name(&seen.path).map(|_| seen.path.with_extension(""));
-        if seen.path != seen.log && plain.is_some_and(|plain| candidates.iter().any(|file| file.path() == plain)) {
-            // The same in other clothes.
+        if seen.path != seen.log && self.is_packed(seen, &candidates) {
             return Arrival::Known;
         }
         if stat.size == Offset::ZERO {
@@ -173,6 +171,17 @@ impl Catalogue {
         }
         let holds = self.read_content(seen).and_then(|content| copies::holds(&content, &held.beginning, held.head));
         if matches!(holds, Ok(true)) { Arrival::Continues(held.head) } else { Arrival::News }
+    }
+
+    /// Whether a file that lies where rotated files do is one of `kin` in other clothes, by its name. The one that lay there
+    /// last may be long gone, and this another one: unless it begins as that did.
+    fn is_packed(&self, seen: &Seen, kin: &[Arc<LogFile>]) -> bool {
+        let Some(plain) = Kind::of_name(&seen.path).map(|_| seen.path.with_extension("")) else { return false };
+        let Some(twin) = kin.iter().rfind(|file| file.path() == plain) else { return false };
+        let suspect =
+            self.read_content(seen).and_then(|content| Suspect::new(&content).map(|suspect| suspect.may_be(twin)));
+        // What cannot be read for now has a name to go by.
+        suspect.unwrap_or(true)
     }
 
     fn read_content(&self, seen: &Seen) -> io::Result<Content> {

@@ -193,11 +193,7 @@ impl Catalogue {
         for seen in seen.iter_mut().filter(|_| is_first) {
             seen.arrival = Arrival::first(seen, now);
         }
-        let is_watched = |path: &Path| !is_first && before.is_none_or(|before| before.claimed(path));
-        for seen in seen.iter_mut().filter(|seen| is_watched(&seen.log)) {
-            seen.arrival = self.arrival(seen);
-        }
-        // What an old file holds at this moment is what comes before its successor.
+        // What an old file holds at this moment is what comes before its successor, and what its copies are known by.
         for seen in &seen {
             let displaced = lock(&self.known).at(&seen.path).cloned();
             if let Some(file) = displaced
@@ -209,6 +205,10 @@ impl Catalogue {
                 }
                 file.settle();
             }
+        }
+        let is_watched = |path: &Path| !is_first && before.is_none_or(|before| before.claimed(path));
+        for seen in seen.iter_mut().filter(|seen| is_watched(&seen.log)) {
+            seen.arrival = self.arrival(seen);
         }
         let changes = lock(&self.known).take_in(seen);
         for change in &changes {

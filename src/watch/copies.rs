@@ -44,6 +44,11 @@ impl<'c> Suspect<'c> {
         Ok(Self { content, beginning })
     }
 
+    /// Whether it begins as anything that `other` held, as far as that is known.
+    pub fn may_be(&self, other: &LogFile) -> bool {
+        other.contents().is_empty() || !other.contents_like(&self.beginning).is_empty()
+    }
+
     /// Compares it with all contents that are known of `original`; the most alike one decides. Fewer than `least` bytes
     /// that are known prove nothing.
     ///

@@ -336,7 +336,9 @@ fn place_among(known: &[Arc<LogFile>], path: &Path, stat: &Stat, role: Role) -> 
         return known.len();
     }
     let plain = Kind::of_name(path).map(|_| path.with_extension(""));
-    if let Some(twin) = plain.and_then(|plain| known.iter().rposition(|file| file.path() == plain)) {
+    if role == Role::Archive
+        && let Some(twin) = plain.and_then(|plain| known.iter().rposition(|file| file.path() == plain))
+    {
         // The same in other clothes.
         return twin + 1;
     }

@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use flate2::{Compression, write::GzEncoder};
 use logtap::{
     entry::{Nanos, Offset},
     file::{Blocking, Stat},
@@ -47,6 +48,22 @@ impl Logs {
         lines.for_each(|number| writeln!(log, "{}", line(number)).expect("there is room"));
     }
 
+    /// Renames the log, and creates it anew.
+    fn rename_aside(&self) {
+        self.cascade();
+        fs::rename(self.path("app.log"), self.path("app.log.1")).expect("it is there");
+        fs::write(self.path("app.log"), "").expect("there is room");
+    }
+
+    /// Compresses the latest of the rotated files.
+    fn compress(&self) {
+        let (plain, packed) = (self.path("app.log.1"), self.path("app.log.1.gz"));
+        let mut gzip = GzEncoder::new(File::create(packed).expect("there is room"), Compression::fast());
+        gzip.write_all(&fs::read(&plain).expect("it is there")).expect("there is room");
+        gzip.finish().expect("there is room");
+        fs::remove_file(plain).expect("it is there");
+    }
+
     /// Copies the log and truncates it.
     fn copy_and_truncate_unseen(&self) {
         self.copy();
@@ -65,11 +82,20 @@ impl Logs {
     }
 
     fn copy(&self) {
-        for number in (1..9).rev().filter(|number| self.path(&format!("app.log.{number}")).exists()) {
-            let to = self.path(&format!("app.log.{}", number + 1));
-            fs::rename(self.path(&format!("app.log.{number}")), to).expect("it is there");
-        }
+        self.cascade();
         fs::copy(self.path("app.log"), self.path("app.log.1")).expect("there is room");
+    }
+
+    /// Moves every rotated file one number on.
+    fn cascade(&self) {
+        for number in (1..30).rev() {
+            for suffix in ["", ".gz"] {
+                let from = self.path(&format!("app.log.{number}{suffix}"));
+                if from.exists() {
+                    fs::rename(from, self.path(&format!("app.log.{}{suffix}", number + 1))).expect("it is there");
+                }
+            }
+        }
     }
 
     async fn reader(&self) -> Reader {
@@ -329,5 +355,35 @@ fn who_comes_back_between_a_truncation_and_the_look_at_its_copy_gets_the_copy() 
         reader.pull().await;
         reader.has(&[0..400]);
         assert_eq!(reader.gaps, 0);
+    });
+}
+
+#[test]
+fn what_was_rotated_and_compressed_unseen_is_not_taken_for_what_had_its_name_before() {
+    runtime().block_on(async {
+        let logs = Logs::new();
+        let mut reader = logs.reader().await;
+        logs.append(0..100);
+        logs.daemon.look();
+        // One whose plain form is seen under the name that others have later.
+        logs.rename_aside();
+        logs.append(100..200);
+        logs.daemon.look();
+        logs.compress();
+        logs.daemon.look();
+        reader.pull().await;
+        for round in 0..3 {
+            let first = 200 + 300 * round;
+            for part in 0..3 {
+                logs.append(first + 100 * part..first + 100 * (part + 1));
+                logs.rename_aside();
+                logs.compress();
+            }
+            logs.daemon.look();
+            reader.pull().await;
+            println!("round {round}: {} lines, the last {:?}", reader.lines.len(), reader.lines.last());
+            reader.has(&[0..first + 300]);
+            assert_eq!(reader.gaps, 0);
+        }
     });
 }
