@@ -406,7 +406,11 @@ async fn call(link: &Link, request: StreamBatchesRequest) -> Result<tonic::Respo
 fn judge(status: Status) -> Outcome {
     let asked_pause = status.get_details_retry_info().and_then(|info| info.retry_delay);
     let passing = match status.code() {
-        Code::ResourceExhausted => asked_pause.is_some(),
+        // The same request will be as large again.
+        Code::ResourceExhausted => {
+            let info = status.get_details_error_info();
+            asked_pause.is_some() && info.is_none_or(|info| info.reason != "REQUEST_TOO_LARGE")
+        }
         Code::Unavailable
         | Code::Unknown
         | Code::Internal

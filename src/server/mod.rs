@@ -26,7 +26,6 @@ use tonic_health::{
     pb::health_server::{Health, HealthServer},
     server::HealthReporter,
 };
-use tonic_types::StatusExt as _;
 
 use self::{
     auth::{Auth, AuthError},
@@ -93,8 +92,7 @@ impl Shared {
     /// Notes that a request ran into a limit, if that is why it is refused.
     pub fn note_exhausted(&self, peer: &Peer, status: &Status) {
         if status.code() == Code::ResourceExhausted {
-            let is_for_now = status.get_details_retry_info().is_some();
-            let limit = if is_for_now { Limit::Scans } else { Limit::RequestBytes };
+            let limit = if grpc::status::is_too_large(status) { Limit::RequestBytes } else { Limit::Scans };
             self.reached.note(limit, peer, &format!("refused a request: {}", status.message()));
         }
     }

@@ -94,6 +94,8 @@ async fn a_request_is_bounded() {
     let request = v1::LogRequest { sources: vec!["x".repeat(5 << 20)], ..Default::default() };
     let status = get(&daemon, request).await.status;
     assert_eq!((status.code(), reached(&daemon, "request_bytes")), (Code::ResourceExhausted, 1), "{status:?}");
+    assert!(status.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()), "{status:?}");
+    assert_eq!(status.get_details_error_info().map(|info| info.reason), Some("REQUEST_TOO_LARGE".to_owned()));
     says(&daemon, "limit=\"request_bytes\"");
 }
 

@@ -13,6 +13,7 @@ use prost::Message;
 use tonic::Status;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::status;
 use crate::{
     entry::encode::FRAME_HEADER_BYTES,
     limits::{REQUEST_BYTES_MAX, REQUEST_ID_BYTES_MAX},
@@ -81,7 +82,7 @@ pub async fn read_request<T: Message + Default>(body: Body) -> Result<T, Status>
     let limited = Limited::new(body, REQUEST_BYTES_MAX + FRAME_HEADER_BYTES);
     let collected = limited.collect().await.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {
-            Status::resource_exhausted(format!("the request is larger than {REQUEST_BYTES_MAX} bytes"))
+            status::too_large()
         } else {
             Status::cancelled(format!("the request did not arrive whole: {error}"))
         }

@@ -9,12 +9,14 @@ use crate::{
     entry::cursor::CursorError,
     feed::open::{OpenError, SelectionError},
     filter::FilterError,
-    limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, SCANS_MAX},
+    limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, REQUEST_BYTES_MAX, SCANS_MAX},
     server::{auth::Unauthenticated, net::NoPlace, streams::Full},
 };
 
 /// The domain of `ErrorInfo`.
 const DOMAIN: &str = "logtap";
+/// The reason of a request that is too large.
+const TOO_LARGE: &str = "REQUEST_TOO_LARGE";
 /// How long a client that found no place should wait before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -100,6 +102,19 @@ pub fn of_no_place(no_place: NoPlace) -> Status {
             format!("{CONNECTIONS_PER_ADDRESS_MAX} connections from your address are open, as many as one may have")
         }
     })
+}
+
+/// A request of more bytes than one may have. Like all limits it says when to come back, but with a smaller one.
+pub fn too_large() -> Status {
+    let mut details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
+    details.set_error_info(TOO_LARGE, DOMAIN, HashMap::new());
+    let message = format!("the request is larger than {REQUEST_BYTES_MAX} bytes");
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// Whether a status is that of [`too_large`].
+pub fn is_too_large(status: &Status) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.reason == TOO_LARGE)
 }
 
 /// RESOURCE_EXHAUSTED for what may be had later.
