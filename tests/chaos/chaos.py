@@ -242,8 +242,11 @@ class Tail:
         """Lines that came of each log, and what is wrong with them."""
         reached, wrong, announced = collections.Counter(), collections.Counter(), 0
         absent = collections.defaultdict(set)
+        # Logs of which something new has come since a tail was killed, in whichever run.
+        fresh = collections.defaultdict(lambda: True)
         for number in range(self.runs + 1):
-            fresh = collections.defaultdict(bool)
+            if number > 0 and self.ends[number - 1] == signal.SIGKILL:
+                fresh = collections.defaultdict(bool)
             gaps = collections.Counter(re.findall(r"gap in \S*/verify-[\d-]*-(\d+)\.log", self.file("err", number).read_text()))
             announced += sum(gaps.values())
             lines = self.file("out", number).read_bytes().split(b"\n")
@@ -254,7 +257,7 @@ class Tail:
                     continue
                 expected = reached[log]
                 # What was written after the place was last written down comes again when a tail is killed.
-                again = number > 0 and self.ends[number - 1] == signal.SIGKILL and not fresh[log] and count < expected
+                again = not fresh[log] and count < expected
                 if count > expected and gaps[str(log)] == 0:
                     absent[log].update(range(expected, count))
                 elif count in absent[log]:
