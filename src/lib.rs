@@ -10,6 +10,7 @@ pub mod entry;
 pub mod feed;
 pub mod file;
 pub mod filter;
+pub mod glob;
 pub mod limits;
 pub mod parse;
 pub mod proto;

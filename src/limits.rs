@@ -158,10 +158,22 @@ pub const REQUEST_BYTES_MAX: usize = 4 * MIB;
 pub const PATTERN_COUNT_MAX: usize = 32;
 /// Length of one pattern, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 4 * KIB;
+/// Globs in `sources` and in `paths` of one request, each: more than there can be sources.
+pub const REQUEST_GLOBS_MAX: usize = 1024;
+/// Length of all globs in `sources` and in `paths` of one request, each, in bytes: compiled they take some hundred times as
+/// much for as long as the stream lives.
+pub const REQUEST_GLOBS_BYTES_MAX: usize = 64 * KIB;
+/// Length of one glob, in bytes: no path is longer.
+pub const GLOB_BYTES_MAX: usize = 4 * KIB;
+/// Opening braces in one glob: groups may stand in groups, and are compiled by recursion.
+pub const GLOB_GROUPS_MAX: usize = 64;
 /// Compiled size of the patterns of one request together, in bytes.
 pub const PATTERNS_COMPILED_BYTES_MAX: usize = MIB;
 /// Context entries on one side of a match.
 pub const CONTEXT_ENTRIES_MAX: u32 = 1000;
+/// Bytes of what a refusal says, which may quote the request. It goes into headers, percent-encoded and once more in
+/// base64, and many clients take 8 KiB of those.
+pub const STATUS_TEXT_BYTES_MAX: usize = KIB;
 /// Length of an `x-request-id` that is taken over from the client.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
 
@@ -452,6 +464,8 @@ const _: () = assert!(CURSOR_TAIL_BYTES <= CURSOR_HEAD_BYTES);
 const _: () = assert!(LINE_BYTES_DEFAULT <= LINE_BYTES_MAX);
 const _: () = assert!(LINE_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < CLIENT_MESSAGE_BYTES);
+// Whoever may name any source may name each of them.
+const _: () = assert!(REQUEST_GLOBS_MAX >= SOURCE_COUNT_MAX);
 const _: () = assert!(CACHE_BYTES_DEFAULT <= CACHE_CONFIGURED_BYTES_MAX);
 const _: () =
     assert!(STREAMS_PER_CLIENT_DEFAULT <= STREAMS_MAX_DEFAULT && STREAMS_MAX_DEFAULT <= STREAMS_CONFIGURED_MAX);

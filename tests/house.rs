@@ -13,23 +13,27 @@ const FLOOR: [&str; 3] = ["limits", "telemetry", "sync"];
 
 /// Every other room, and those besides the floor that it may know. A room stands below the ones that it knows, so there
 /// is no circle.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("proto", &[]),
     ("entry", &[]),
+    ("glob", &[]),
     ("parse", &["entry"]),
     ("filter", &["entry", "parse"]),
-    ("config", &["entry"]),
+    ("config", &["entry", "glob"]),
     ("file", &["entry", "parse"]),
-    ("watch", &["entry", "parse", "file", "config"]),
-    ("feed", &["entry", "parse", "filter", "file", "watch"]),
+    ("watch", &["entry", "glob", "parse", "file", "config"]),
+    ("feed", &["entry", "glob", "parse", "filter", "file", "watch"]),
     ("client", &["proto", "entry"]),
-    ("server", &["proto", "entry", "parse", "filter", "config", "file", "watch", "feed"]),
-    ("daemon", &["proto", "entry", "parse", "filter", "config", "file", "watch", "feed", "client", "server"]),
-    ("cli", &["proto", "entry", "parse", "filter", "config", "file", "watch", "feed", "client", "server", "daemon"]),
+    ("server", &["proto", "entry", "glob", "parse", "filter", "config", "file", "watch", "feed"]),
+    ("daemon", &["proto", "entry", "glob", "parse", "filter", "config", "file", "watch", "feed", "client", "server"]),
+    (
+        "cli",
+        &["proto", "entry", "glob", "parse", "filter", "config", "file", "watch", "feed", "client", "server", "daemon"],
+    ),
 ];
 
 /// Rooms that are values and functions over bytes: they neither wait nor know the wire.
-const PURE: [&str; 6] = ["limits", "entry", "parse", "filter", "file", "config"];
+const PURE: [&str; 7] = ["limits", "entry", "glob", "parse", "filter", "file", "config"];
 const IMPURE: [&str; 3] = ["tokio", "tonic", "hyper"];
 
 /// Lines of one file. Longer ones are asking to be split by noun.

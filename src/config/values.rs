@@ -13,7 +13,10 @@ use super::{
     Listen, SourceName, Timezone,
     problems::{Complaint, nearest},
 };
-use crate::limits::{PATTERN_BYTES_MAX, PATTERNS_COMPILED_BYTES_MAX, SOURCE_NAME_BYTES_MAX};
+use crate::{
+    glob::{Glob, Wildcards},
+    limits::{PATTERN_BYTES_MAX, PATTERNS_COMPILED_BYTES_MAX, SOURCE_NAME_BYTES_MAX},
+};
 
 /// The units of a size, largest first within each family, with their bytes.
 const SIZE_UNITS: [(&str, u64); 9] = [
@@ -247,9 +250,9 @@ pub(super) fn exclude_glob(text: &str, directory: &Path) -> Result<String, Compl
 }
 
 fn check_glob(text: &str) -> Result<(), Complaint> {
-    match globset::GlobBuilder::new(text).literal_separator(true).build() {
+    match Glob::new(text, Wildcards::NoSlash) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Complaint::new(format!("`{text}` is no glob: {}", error.kind()))
+        Err(error) => Err(Complaint::new(format!("`{text}` is no glob: {error}"))
             .help("`*`, `?`, `[…]` and `{…,…}` are wildcards, `**` any directories; a backslash takes one literally")),
     }
 }

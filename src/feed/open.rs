@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use globset::{GlobBuilder, GlobMatcher};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
@@ -25,7 +24,11 @@ use super::{
 use crate::{
     entry::{Nanos, Offset, encode::Shape, stream_cursor::Cursor},
     filter::Filter,
-    limits::{FINISHED_AFTER, LOST_LOOKS_MAX, PROVISIONAL_AFTER, SCAN_WAIT_MAX, SKEW_MAX},
+    glob::{Glob, Wildcards},
+    limits::{
+        FINISHED_AFTER, LOST_LOOKS_MAX, PROVISIONAL_AFTER, REQUEST_GLOBS_BYTES_MAX, REQUEST_GLOBS_MAX, SCAN_WAIT_MAX,
+        SKEW_MAX,
+    },
     telemetry::GapReason,
     watch::{
         FileId, LogFile, Role,
@@ -37,9 +40,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Selection {
     key: String,
-    sources: Vec<GlobMatcher>,
+    sources: Vec<Glob>,
     paths: Vec<NameGlob>,
-    allowed: Option<Vec<GlobMatcher>>,
+    allowed: Option<Vec<Glob>>,
 }
 
 impl Selection {
@@ -47,12 +50,14 @@ impl Selection {
     /// An empty list names everything; `allowed` of `None` allows everything.
     ///
     /// # Errors
-    /// Says which field of the request is no glob.
+    /// Says which field of the request is no glob, or has too many.
     pub fn new(sources: &[String], paths: &[String], allowed: Option<&[String]>) -> Result<Self, SelectionError> {
-        let globs = |field: &'static str, texts: &[String]| -> Result<Vec<GlobMatcher>, SelectionError> {
+        bounded("sources", sources)?;
+        bounded("paths", paths)?;
+        let globs = |field: &'static str, texts: &[String]| -> Result<Vec<Glob>, SelectionError> {
             let compiled = texts.iter().enumerate().map(|(index, text)| {
-                let built = GlobBuilder::new(text).build().map(|glob| glob.compile_matcher());
-                built.map_err(|error| SelectionError::new(format!("{field}[{index}]"), error.kind().to_string()))
+                let built = Glob::new(text, Wildcards::Anything);
+                built.map_err(|error| SelectionError::new(format!("{field}[{index}]"), error.to_string()))
             });
             compiled.collect()
         };
@@ -100,7 +105,21 @@ impl Selection {
     }
 }
 
-/// A field of a request that is no glob.
+/// Refuses a list of globs that would cost too much: each is compiled, and kept for as long as the stream lives.
+fn bounded(field: &str, globs: &[String]) -> Result<(), SelectionError> {
+    let (count, bytes) = (globs.len(), globs.iter().map(String::len).sum::<usize>());
+    if count > REQUEST_GLOBS_MAX {
+        let why = format!("{count} globs are more than the {REQUEST_GLOBS_MAX} allowed");
+        return Err(SelectionError::new(field.to_owned(), why));
+    }
+    if bytes > REQUEST_GLOBS_BYTES_MAX {
+        let why = format!("globs of {bytes} bytes are more than the {REQUEST_GLOBS_BYTES_MAX} allowed together");
+        return Err(SelectionError::new(field.to_owned(), why));
+    }
+    Ok(())
+}
+
+/// A field of a request that is no glob, or has too many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelectionError {
     /// The field, by its proto name.

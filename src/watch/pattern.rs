@@ -8,7 +8,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use globset::{Glob, GlobBuilder, GlobMatcher};
+use crate::glob::{Glob, GlobError, Wildcards};
 
 /// Depth to which `**` descends, so that a loop made of bind mounts ends.
 const DEPTH_MAX: usize = 32;
@@ -20,14 +20,14 @@ const LINKS_MAX: usize = 40;
 pub struct Pattern {
     text: String,
     steps: Vec<Step>,
-    whole: GlobMatcher,
+    whole: Glob,
 }
 
 /// One component of a pattern.
 #[derive(Clone, Debug)]
 enum Step {
     Literal(PathBuf),
-    Matching(GlobMatcher),
+    Matching(Glob),
     AnyDepth,
 }
 
@@ -77,13 +77,13 @@ impl Pattern {
                 "**" => Step::AnyDepth,
                 part if is_literal(part) => Step::Literal(part.into()),
                 part => match compile(part) {
-                    Ok(glob) => Step::Matching(glob.compile_matcher()),
+                    Ok(glob) => Step::Matching(glob),
                     Err(PatternError::Syntax(_, why)) => return Err(PatternError::Syntax(text.to_owned(), why)),
                     Err(error @ PatternError::Relative(_)) => return Err(error),
                 },
             });
         }
-        Ok(Self { text: text.to_owned(), steps, whole: compile(text)?.compile_matcher() })
+        Ok(Self { text: text.to_owned(), steps, whole: compile(text)? })
     }
 
     /// The glob as written.
@@ -105,7 +105,7 @@ impl Pattern {
 /// A glob for names, or, with a slash in it, for whole paths: the form of `paths` in requests and `exclude`.
 #[derive(Clone, Debug)]
 pub struct NameGlob {
-    matcher: GlobMatcher,
+    matcher: Glob,
     whole_path: bool,
 }
 
@@ -115,7 +115,7 @@ impl NameGlob {
     /// # Errors
     /// [`PatternError::Syntax`].
     pub fn new(text: &str) -> Result<Self, PatternError> {
-        Ok(Self { matcher: compile(text)?.compile_matcher(), whole_path: text.contains('/') })
+        Ok(Self { matcher: compile(text)?, whole_path: text.contains('/') })
     }
 
     /// Whether it matches the path, or its last component when it has no slash.
@@ -146,8 +146,8 @@ pub fn existing_ancestor(path: &Path) -> PathBuf {
 }
 
 fn compile(text: &str) -> Result<Glob, PatternError> {
-    let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
-    built.map_err(|error| PatternError::Syntax(text.to_owned(), error.kind().to_string()))
+    let refuse = |error: GlobError| PatternError::Syntax(text.to_owned(), error.to_string());
+    Glob::new(text, Wildcards::NoSlash).map_err(refuse)
 }
 
 fn is_literal(part: &str) -> bool {

@@ -58,6 +58,29 @@ async fn bad_and_oversized_patterns_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn globs_without_bounds_are_named_and_harm_nobody() {
+    let (_logs, daemon) = served();
+    // As many as fit into a request: recursion would need more stack than there is.
+    let nested = "{".repeat(2_000_000) + "a" + &"}".repeat(2_000_000);
+    let stars = "*".repeat(100_000);
+    for (globs, name) in [
+        (vec!["*".to_owned(), nested], ""),
+        (vec!["*".to_owned(), "{a,".repeat(1000) + "b" + &"}".repeat(1000)], "[1]"),
+        (vec![stars], ""),
+        (vec!["x".repeat(4097)], "[0]"),
+        (vec!["*".to_owned(); 100_000], ""),
+    ] {
+        let request = v1::LogRequest { sources: globs.clone(), ..Default::default() };
+        check_invalid(&refusal(&daemon, request).await, &format!("sources{name}"));
+        let request = v1::LogRequest { paths: globs, ..Default::default() };
+        check_invalid(&refusal(&daemon, request).await, &format!("paths{name}"));
+    }
+    let request = v1::LogRequest { level: "x".repeat(1 << 20), ..Default::default() };
+    check_invalid(&refusal(&daemon, request).await, "level");
+    assert_eq!(get(&daemon, v1::LogRequest::default()).await.entries.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_cursor_is_named() {
     let (_logs, daemon) = served();
     let cursor = get(&daemon, v1::LogRequest::default()).await.entries[0].cursor.clone();

@@ -2,17 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsStr,
     fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
 
-use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::WalkDir;
 
-use crate::config::Source;
+use crate::{
+    config::Source,
+    glob::{Glob, Wildcards},
+    watch::pattern::NameGlob,
+};
 
 /// Directory entries that one glob may lead through: enough for every log directory, and an end to `/**`.
 const ENTRIES_MAX: usize = 1_000_000;
@@ -44,7 +46,7 @@ pub(super) fn find(sources: &[Source]) -> Vec<Found<'_>> {
 }
 
 fn find_of<'s>(source: &'s Source, owners: &mut BTreeMap<PathBuf, &'s str>) -> Found<'s> {
-    let excluded = Excluded::new(&source.exclude);
+    let excluded: Vec<_> = source.exclude.iter().filter_map(|glob| NameGlob::new(glob).ok()).collect();
     let mut found = Found { source, files: Vec::new(), notes: Vec::new() };
     let mut paths: Vec<PathBuf> = Vec::new();
     for glob in &source.paths {
@@ -56,7 +58,7 @@ fn find_of<'s>(source: &'s Source, owners: &mut BTreeMap<PathBuf, &'s str>) -> F
     }
     paths.sort();
     paths.dedup();
-    paths.retain(|path| !excluded.has(path));
+    paths.retain(|path| !excluded.iter().any(|glob| glob.matches(path)));
     for path in paths {
         let matched = match owners.get(&path) {
             Some(owner) => Matched::Taken(owner),
@@ -73,7 +75,7 @@ fn find_of<'s>(source: &'s Source, owners: &mut BTreeMap<PathBuf, &'s str>) -> F
 /// Adds the paths that a glob matches.
 fn search(glob: &str, paths: &mut Vec<PathBuf>, notes: &mut Vec<String>) {
     // A configuration has no other globs.
-    let Some(matcher) = compile(glob).map(|glob| glob.compile_matcher()) else { return };
+    let Ok(matcher) = Glob::new(glob, Wildcards::NoSlash) else { return };
     let is_literal = |component: &&str| !component.contains(['*', '?', '[', '{', '\\']);
     let literal: Vec<&str> = glob.split('/').skip(1).take_while(is_literal).collect();
     let total = glob.split('/').count() - 1;
@@ -106,10 +108,6 @@ fn search(glob: &str, paths: &mut Vec<PathBuf>, notes: &mut Vec<String>) {
     }
 }
 
-fn compile(glob: &str) -> Option<Glob> {
-    GlobBuilder::new(glob).literal_separator(true).build().ok()
-}
-
 fn look<'s>(path: &Path) -> Matched<'s> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -125,29 +123,6 @@ fn look<'s>(path: &Path) -> Matched<'s> {
     match File::open(path) {
         Ok(_) => Matched::Readable(metadata.len()),
         Err(error) => Matched::Unreadable(error),
-    }
-}
-
-/// The `exclude` of a source: by name, or by path when it has a `/`.
-struct Excluded {
-    names: GlobSet,
-    paths: GlobSet,
-}
-
-impl Excluded {
-    fn new(globs: &[String]) -> Self {
-        let set = |with_slash: bool| {
-            let mut builder = GlobSetBuilder::new();
-            for glob in globs.iter().filter(|glob| glob.contains('/') == with_slash).filter_map(|glob| compile(glob)) {
-                builder.add(glob);
-            }
-            builder.build().unwrap_or_default()
-        };
-        Self { names: set(false), paths: set(true) }
-    }
-
-    fn has(&self, path: &Path) -> bool {
-        self.paths.is_match(path) || self.names.is_match(path.file_name().unwrap_or(OsStr::new("")))
     }
 }
 

@@ -9,11 +9,13 @@
 
 use std::{collections::HashMap, error::Error, fmt, str, sync::Arc};
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
-use crate::limits;
+use crate::{
+    glob::{Glob, Wildcards},
+    limits,
+};
 
 /// A SHA-256 digest of a token.
 type Hash = [u8; 32];
@@ -42,7 +44,7 @@ pub(super) enum Allowed {
     All,
     /// Those that the patterns match. The patterns are kept as they were written, to be compared.
     Matching {
-        globs: Arc<GlobSet>,
+        globs: Arc<[Glob]>,
         patterns: Arc<[String]>,
     },
 }
@@ -183,7 +185,7 @@ fn parse_hash(text: &str) -> Option<Hash> {
 /// Patterns over the names of sources, separated by commas.
 fn allowed(text: &str) -> Result<Allowed, &'static str> {
     let mut patterns = Vec::new();
-    let mut globs = GlobSetBuilder::new();
+    let mut globs = Vec::new();
     // A comma inside braces belongs to its pattern, so the patterns are told apart by depth.
     let mut depth = 0_usize;
     for pattern in text.split(|character| {
@@ -202,18 +204,18 @@ fn allowed(text: &str) -> Result<Allowed, &'static str> {
         if !pattern.bytes().all(valid) {
             return Err("a pattern over source names has a character that no source name has");
         }
-        globs.add(Glob::new(pattern).map_err(|_| "a pattern over source names is not a valid glob")?);
+        let glob = Glob::new(pattern, Wildcards::Anything);
+        globs.push(glob.map_err(|_| "a pattern over source names is not a valid glob")?);
         patterns.push(pattern.to_owned());
     }
-    let globs = globs.build().map_err(|_| "the patterns over source names are too large")?;
-    Ok(Allowed::Matching { globs: Arc::new(globs), patterns: patterns.into() })
+    Ok(Allowed::Matching { globs: globs.into(), patterns: patterns.into() })
 }
 
 impl Allowed {
     pub(super) fn contains(&self, source: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Matching { globs, .. } => globs.is_match(source),
+            Self::Matching { globs, .. } => globs.iter().any(|glob| glob.is_match(source)),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     entry::cursor::CursorError,
     feed::open::{OpenError, SelectionError},
     filter::FilterError,
-    limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, REQUEST_BYTES_MAX, SCANS_MAX},
+    limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, REQUEST_BYTES_MAX, SCANS_MAX, STATUS_TEXT_BYTES_MAX},
     server::{auth::Unauthenticated, net::NoPlace, streams::Full},
 };
 
@@ -22,7 +22,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// INVALID_ARGUMENT that names the field.
 pub fn invalid(field: impl Into<String>, why: impl Into<String>) -> Status {
-    let (field, why) = (field.into(), why.into());
+    let (field, why) = (shortened(field.into()), shortened(why.into()));
     let message = format!("{field}: {why}");
     Status::with_error_details(Code::InvalidArgument, message, ErrorDetails::with_bad_request_violation(field, why))
 }
@@ -49,7 +49,7 @@ pub fn of_open(error: &OpenError, sources: &[String]) -> Status {
     match error {
         OpenError::NoSuchSource(index) => {
             let name = sources.get(*index).map_or("", String::as_str);
-            let message = format!("sources[{index}]: no source is called {name:?}");
+            let message = shortened(format!("sources[{index}]: no source is called {name:?}"));
             let info = ErrorDetails::with_error_info("SOURCE_NOT_FOUND", DOMAIN, HashMap::new());
             Status::with_error_details(Code::NotFound, message, info)
         }
@@ -117,8 +117,36 @@ pub fn is_too_large(status: &Status) -> bool {
     status.get_details_error_info().is_some_and(|info| info.reason == TOO_LARGE)
 }
 
+/// A text that may quote the request, no longer than clients take a header for: twice it is in there, once as details.
+fn shortened(mut text: String) -> String {
+    if text.len() > STATUS_TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(STATUS_TEXT_BYTES_MAX));
+        text.push('…');
+    }
+    text
+}
+
 /// RESOURCE_EXHAUSTED for what may be had later.
 fn exhausted(message: String) -> Status {
     let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
     Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_quotes_a_request_is_no_longer_than_clients_take_headers_for() {
+        let long = "é".repeat(1 << 20);
+        let refused = invalid("level", format!("no severity is called {long:?}"));
+        let unknown = of_open(&OpenError::NoSuchSource(0), std::slice::from_ref(&long));
+        for status in [refused, unknown] {
+            assert!(status.message().ends_with('…'), "{}", status.message().len());
+            let mut headers = http::HeaderMap::new();
+            status.add_header(&mut headers).expect("a header");
+            let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+            assert!(bytes < 8192, "{bytes} bytes of headers");
+        }
+    }
 }
