@@ -113,7 +113,12 @@ fn spaced_value(bytes: &[u8]) -> Option<&[u8]> {
 /// Where the string that begins `bytes` (after its opening quote) ends: the index of its closing quote.
 #[inline]
 pub fn string_end(bytes: &[u8]) -> Option<usize> {
-    let found = quote_or_backslash(bytes)?;
+    string_end_from(bytes, quote_or_backslash(bytes)?)
+}
+
+/// Where the string ends whose first quote or backslash is at `found`.
+#[inline]
+pub fn string_end_from(bytes: &[u8], found: usize) -> Option<usize> {
     if bytes[found] == b'"' { Some(found) } else { end_behind_escape(bytes, found + 2) }
 }
 
@@ -131,7 +136,7 @@ fn end_behind_escape(bytes: &[u8], mut at: usize) -> Option<usize> {
 /// The first quote or backslash. Most strings are short, so the first words are looked at here, and only then `memchr` is
 /// called.
 #[inline]
-fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+pub fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     const HERE: usize = 32;
     let (head, rest) = bytes.split_at(bytes.len().min(HERE));
     let marks = |word| wide::is(word, b'"') | wide::is(word, b'\\');
