@@ -17,6 +17,7 @@ mod letters;
 mod logfmt;
 mod pattern;
 mod rules;
+mod spans;
 mod syslog;
 mod text;
 mod time;

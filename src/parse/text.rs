@@ -8,6 +8,7 @@ use super::{
     access,
     idioms::{self, Place},
     json, logfmt,
+    spans::{bracket_len, next_is_level, next_is_tag, sequence_len},
     time::{self, Frame, Stamp},
     wide,
     words::{self, letters},
@@ -17,7 +18,7 @@ use crate::entry::{Nanos, Severity};
 /// Bytes of a line that are looked at for what stands before the prose.
 const PREFIX_BYTES: usize = 1024;
 /// What begins a terminal's escape sequence.
-const ESCAPE: u8 = 0x1b;
+pub const ESCAPE: u8 = 0x1b;
 
 /// What a line of text states.
 pub fn read(line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
@@ -27,7 +28,21 @@ pub fn read(line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>)
 /// What a line states that begins with `stamp`, of `len` bytes.
 #[inline]
 pub fn read_after_time(line: &[u8], stamp: Stamp, len: usize, frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
+    if let Some(severity) = level_between_spaces(&line[len..])
+        && let Some(moment) = stamp.moment(frame)
+    {
+        return (Some(severity), Some(moment));
+    }
     Prefix::new(line, len, Some(stamp), Before::Time).finish(line, frame)
+}
+
+/// The level word that stands between spaces right behind a time, as most do; going from token to token finds it too.
+#[inline]
+fn level_between_spaces(bytes: &[u8]) -> Option<Severity> {
+    let [b' ', text @ ..] = bytes else { return None };
+    let (severity, len) = words::first_of_eight(*text.first_chunk()?)?;
+    let ends = text.get(len) == Some(&b' ');
+    (ends && (text[1].is_ascii_uppercase() || !words::often_begins_prose(&text[..len]))).then_some(severity)
 }
 
 /// The severity that a message states behind the name of its program.
@@ -454,50 +469,4 @@ impl<'l> Prefix<'l> {
         self.at += len;
         true
     }
-}
-
-/// Whether the next word is a program with its process, `app[12]:`.
-fn next_is_tag(bytes: &[u8]) -> bool {
-    let rest = bytes.trim_ascii_start();
-    let word = &rest[..memchr::memchr(b' ', rest).unwrap_or(rest.len())];
-    word.ends_with(b"]:")
-}
-
-/// Whether a level in brackets and a colon follow, as in Puppet's `Puppet (err): `.
-fn next_is_level(bytes: &[u8]) -> bool {
-    let Some(inner) = bytes.strip_prefix(b" (") else { return false };
-    let len = letters(inner);
-    inner[len..].starts_with(b"): ") && words::severity(&inner[..len]).is_some()
-}
-
-/// The length of the bracket that begins `bytes`, brackets of its own kind in it included; none when it stays open.
-fn bracket_len(bytes: &[u8]) -> Option<usize> {
-    let (open, close) = match bytes.first()? {
-        b'[' => (b'[', b']'),
-        b'(' => (b'(', b')'),
-        _ => (b'<', b'>'),
-    };
-    let marks = |word| wide::is(word, open) | wide::is(word, close);
-    let mut depth = 1usize;
-    let mut at = 1;
-    while depth > 0 {
-        at += wide::position(&bytes[at..], marks, |byte| byte == open || byte == close)? + 1;
-        if bytes[at - 1] == open {
-            depth += 1;
-        } else {
-            depth -= 1;
-        }
-    }
-    Some(at)
-}
-
-/// The length of the escape sequence that `bytes` are after its ESC; one that never ends takes all.
-fn sequence_len(bytes: &[u8]) -> usize {
-    let last = match bytes {
-        [b'[', rest @ ..] => rest.iter().position(|byte| (0x40..=0x7e).contains(byte)),
-        [b']', rest @ ..] => rest.iter().position(|&byte| byte == 0x07 || byte == ESCAPE),
-        [] => return 0,
-        [_, ..] => return 1,
-    };
-    last.map_or(bytes.len(), |last| last + 2)
 }

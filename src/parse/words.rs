@@ -51,6 +51,19 @@ pub fn severity(word: &[u8]) -> Option<Severity> {
     Some(TABLE.get(word)).filter(|severity| *severity != Severity::Unspecified)
 }
 
+/// The severity of the word that `text` begins with, in any case, and its length; none too when the word has no more than
+/// two letters or all eight.
+#[inline(always)]
+pub fn first_of_eight(text: [u8; 8]) -> Option<(Severity, usize)> {
+    let text = u64::from_le_bytes(text);
+    let bits = super::wide::is_no_letter(text).trailing_zeros() & !7;
+    if !(24..64).contains(&bits) {
+        return None;
+    }
+    let key = (text | CASE) & ((1 << bits) - 1);
+    Some((TABLE.of_key(key), bits as usize / 8)).filter(|(severity, _)| *severity != Severity::Unspecified)
+}
+
 /// The severity of a word of more than eight letters.
 fn longer(word: &[u8]) -> Option<Severity> {
     match word.len() {
@@ -74,6 +87,8 @@ pub struct Table<V, const N: usize> {
 }
 
 const SLOT_BITS: u32 = 7;
+/// The bit in each byte that makes a letter small.
+const CASE: u64 = 0x2020_2020_2020_2020;
 
 impl<V: Copy, const N: usize> Table<V, N> {
     /// Tries one multiplier after the other until each of `words`, in lower case, has a slot of its own.
@@ -101,7 +116,11 @@ impl<V: Copy, const N: usize> Table<V, N> {
     /// What `word`, of three to eight bytes, stands for in any case; else what words stand for that are not there.
     #[inline]
     pub fn get(&self, word: &[u8]) -> V {
-        let key = key(word);
+        self.of_key(key(word))
+    }
+
+    #[inline]
+    fn of_key(&self, key: u64) -> V {
         let (known, value) = self.slots[slot(key, self.multiplier)];
         if known == key { value } else { self.missing }
     }
@@ -288,7 +307,7 @@ const fn key(word: &[u8]) -> u64 {
         [a, b, c] => u32::from_le_bytes([*a, *b, *c, 0]) as u64,
         _ => return 0,
     };
-    letters | 0x2020_2020_2020_2020 >> (64 - 8 * len)
+    letters | CASE >> (64 - 8 * len)
 }
 
 #[cfg(test)]
@@ -313,6 +332,20 @@ mod tests {
             ("e", None),
         ] {
             assert_eq!(severity(word.as_bytes()), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_word_at_the_beginning_is_the_word_alone() {
+        for (word, expected) in WORDS {
+            let text = [word, b" is more text"].concat();
+            let first = *text.first_chunk().expect("eight bytes");
+            let expected = (word.len() < 8).then_some((expected, word.len()));
+            assert_eq!(first_of_eight(first), expected, "{text:?}");
+            assert_eq!(first_of_eight(first.map(|byte| byte.to_ascii_uppercase())), expected, "{text:?}");
+        }
+        for text in [b"in fo   ", b"errors 1", b"        ", b"inform\xff ", b"@rror   "] {
+            assert_eq!(first_of_eight(*text), None, "{text:?}");
         }
     }
 

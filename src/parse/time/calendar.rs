@@ -17,12 +17,18 @@ pub fn days(year: u32, month: u32, day: u32) -> Option<i64> {
     if !(1970..=9999).contains(&year) || index > 11 {
         return None;
     }
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let (leap, leap_days) = if year < 2100 {
+        // From 1904 to 2096 every fourth year has a leap day.
+        (year.is_multiple_of(4), (year - 1969) / 4)
+    } else {
+        let (before, centuries) = (year - 1, (year - 1) / 100);
+        let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        (leap, before / 4 - centuries + centuries / 4 - LEAP_DAYS_BEFORE_1970)
+    };
     if day.wrapping_sub(1) >= u32::from(LENGTHS[index]) + u32::from(leap && month == 2) {
         return None;
     }
-    let (before, centuries) = (year - 1, (year - 1) / 100);
-    let leap_days = before / 4 - centuries + centuries / 4 - LEAP_DAYS_BEFORE_1970 + u32::from(leap && month > 2);
+    let leap_days = leap_days + u32::from(leap && month > 2);
     Some(i64::from((year - 1970) * 365 + leap_days + u32::from(BEFORE[index]) + day - 1))
 }
 

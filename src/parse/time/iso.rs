@@ -9,10 +9,12 @@ use super::{Day, Stamp, calendar, clock, clock_of_twelve, digits, fraction, numb
 pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
     let (year_month, [d1, d2, between, rest @ ..]) = bytes.split_first_chunk::<8>()? else { return None };
     let (separator, between) = (year_month[4], *between);
-    if !matches!(separator, b'-' | b'/' | b'.') {
-        return basic(bytes);
-    }
-    let (year, month) = digits::year_month(*year_month, separator)?;
+    // The commonest separator by itself: what is known of it beforehand need not be worked out.
+    let (year, month) = match separator {
+        b'-' => digits::year_month(*year_month, b'-')?,
+        b'/' | b'.' => digits::year_month(*year_month, separator)?,
+        _ => return basic(bytes),
+    };
     let days = calendar::days(year, month, number([*d1, *d2])?)?;
     let (seconds, nanos, len) = match between {
         b'T' | b't' | b' ' | b'_' | b':' | b'-' => clock(rest),

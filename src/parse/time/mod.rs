@@ -206,10 +206,17 @@ pub fn clock_of_twelve(bytes: &[u8]) -> Option<(u32, u32, usize)> {
 
 /// Reads what may follow a clock and name its zone: `Z`, `+01:00`, `+0100`, `+01`, also after a space (then only whole
 /// offsets and known names), and `[Europe/Berlin]` after an offset. The length is 0 when nothing does.
-#[inline]
+#[inline(always)]
 pub fn place(bytes: &[u8]) -> (Place, usize) {
     match *bytes {
         [b'Z' | b'z', ref rest @ ..] if !rest.first().is_some_and(u8::is_ascii_alphanumeric) => (Place::East(0), 1),
+        [b'+' | b'-' | b' ', ..] => spelled_place(bytes),
+        _ => (Place::Unsaid, 0),
+    }
+}
+
+fn spelled_place(bytes: &[u8]) -> (Place, usize) {
+    match *bytes {
         [b'+' | b'-', ..] => match offset(bytes) {
             Some((east, len)) => (Place::East(east), len + annotation(&bytes[len..])),
             None => (Place::Unsaid, 0),
