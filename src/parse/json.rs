@@ -14,6 +14,9 @@ use crate::entry::{Nanos, Severity};
 /// Depth to which nested objects are looked into; deeper ones are passed over as one value.
 const DEPTH_MAX: usize = 16;
 
+/// The bit in each byte that `[` and `{` are apart, and `]` and `}`.
+const CASE: u64 = 0x2020_2020_2020_2020;
+
 /// A value as it stands in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'j> {
@@ -85,7 +88,6 @@ impl<'j> Iterator for Members<'j> {
 /// The length of the number or word that `bytes` begin with.
 #[inline]
 fn bare_len(bytes: &[u8]) -> usize {
-    const CASE: u64 = 0x2020_2020_2020_2020;
     let marks = |word| wide::is(word, b',') | wide::is(word | CASE, b'}') | wide::is_below(word, b' ' + 1);
     wide::position(bytes, marks, |byte| matches!(byte, b',' | b'}' | b']' | 0..=b' ')).unwrap_or(bytes.len())
 }
@@ -203,8 +205,60 @@ fn hex(digits: &[u8]) -> Option<u32> {
 
 /// The length of the object or array that begins `bytes`; all of it when it is never closed.
 fn nested_len(bytes: &[u8]) -> usize {
-    // A bit apart are `[` and `{`, and so are `]` and `}`.
-    const CASE: u64 = 0x2020_2020_2020_2020;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut nesting = Nesting { depth: 0, quoted: 0 };
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        if wide::is(word, b'\\') != 0 {
+            return nested_len_by_strings(bytes);
+        }
+        if let Some(len) = nesting.end(word) {
+            return index * 8 + len;
+        }
+    }
+    match bytes.last_chunk::<8>() {
+        // What was not looked at yet, and zeros behind it.
+        Some(last) if !rest.is_empty() && !rest.contains(&b'\\') => {
+            let word = u64::from_le_bytes(*last) >> (8 * (8 - rest.len()));
+            nesting.end(word).map_or(bytes.len(), |len| words.len() * 8 + len)
+        }
+        Some(_) | None => nested_len_by_strings(bytes),
+    }
+}
+
+/// What is open at some place in an object or array without escapes.
+struct Nesting {
+    /// How many braces and brackets.
+    depth: usize,
+    /// The highest bit of each byte, when a string is.
+    quoted: u64,
+}
+
+impl Nesting {
+    /// How many bytes of `word`, which comes next, belong to the object or array, if it ends there.
+    #[inline(always)]
+    fn end(&mut self, word: u64) -> Option<usize> {
+        let inside = wide::between_pairs(wide::every(word, b'"')) ^ self.quoted;
+        self.quoted = if inside >> 63 == 0 { 0 } else { wide::HIGHS };
+        let opens = wide::every(word | CASE, b'{') & !inside;
+        let mut marks = opens | wide::every(word | CASE, b'}') & !inside;
+        while marks != 0 {
+            let mark = marks & marks.wrapping_neg();
+            marks ^= mark;
+            if opens & mark != 0 {
+                self.depth += 1;
+            } else if self.depth == 1 {
+                return Some(mark.trailing_zeros() as usize / 8 + 1);
+            } else {
+                self.depth -= 1;
+            }
+        }
+        None
+    }
+}
+
+/// Finds what [`nested_len`] does, going from string to string: where strings have escapes, and at the end of a line.
+fn nested_len_by_strings(bytes: &[u8]) -> usize {
     let marks = |word| wide::is(word | CASE, b'{') | wide::is(word | CASE, b'}') | wide::is(word, b'"');
     let mark = |byte| matches!(byte, b'{' | b'[' | b'}' | b']' | b'"');
     let mut depth = 0usize;
@@ -266,7 +320,9 @@ impl Found {
         match keys::meaning(key) {
             Meaning::Other => {}
             Meaning::Severity(rank) if self.severity.is_none_or(|(best, _)| rank < best) => {
-                if let Some(severity) = severity_of(key, text) {
+                // A known word under a key of the first rank means the same whatever the key.
+                let known = if rank == 0 { words::severity(text) } else { None };
+                if let Some(severity) = known.or_else(|| severity_of(key, text)) {
                     self.severity = Some((rank, severity));
                 }
             }

@@ -5,7 +5,8 @@
 //! first byte of a word is its lowest.
 
 const ONES: u64 = u64::MAX / 255;
-const HIGHS: u64 = ONES << 7;
+/// The highest bit of each byte, where marks are.
+pub const HIGHS: u64 = ONES << 7;
 
 /// Marks, by its highest bit, the first byte of `word` that is zero; what is marked behind it means nothing.
 #[inline(always)]
@@ -17,6 +18,22 @@ const fn zero(word: u64) -> u64 {
 #[inline(always)]
 pub const fn is(word: u64, byte: u8) -> u64 {
     zero(word ^ (ONES * byte as u64))
+}
+
+/// Marks every byte of `word` that is `byte`.
+#[inline(always)]
+pub const fn every(word: u64, byte: u8) -> u64 {
+    let others = word ^ (ONES * byte as u64);
+    !(((others & !HIGHS) + !HIGHS) | others) & HIGHS
+}
+
+/// Of `marks`, each a highest bit of a byte, an odd one and all that lie before the next: what stands in quotes, when they
+/// mark quotes.
+#[inline(always)]
+pub const fn between_pairs(marks: u64) -> u64 {
+    let marks = marks ^ marks << 8;
+    let marks = marks ^ marks << 16;
+    marks ^ marks << 32
 }
 
 /// Marks the first byte of `word` that is less than `byte`, which is at most 0x80.
@@ -79,6 +96,23 @@ pub fn letters(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_byte_is_marked() {
+        for set in 0..=255u64 {
+            for (byte, other) in [(b'"', b'#'), (b'"', 0xa2), (0, 1), (0xff, 0x7f), (0x80, 0)] {
+                let bytes: [u8; 8] = std::array::from_fn(|at| if set >> at & 1 == 1 { byte } else { other });
+                let marks = bytes.map(|found| if found == byte { 0x80 } else { 0 });
+                assert_eq!(every(u64::from_le_bytes(bytes), byte).to_le_bytes(), marks, "{bytes:?}");
+                let mut inside = false;
+                let between = marks.map(|mark| {
+                    inside ^= mark != 0;
+                    if inside { 0x80 } else { 0 }
+                });
+                assert_eq!(between_pairs(u64::from_le_bytes(marks)).to_le_bytes(), between, "{bytes:?}");
+            }
+        }
+    }
 
     #[test]
     fn bytes_are_found_as_one_by_one() {

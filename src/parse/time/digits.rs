@@ -98,8 +98,28 @@ const fn digits(text: u64) -> u32 {
 #[inline(always)]
 pub fn fraction(bytes: &[u8]) -> (u32, usize) {
     let [b'.' | b',', rest @ ..] = bytes else { return (0, 0) };
-    let Some(text) = rest.first_chunk::<8>() else { return fraction_at_end(rest) };
-    let text = u64::from_le_bytes(*text);
+    match rest.first_chunk::<8>() {
+        Some(text) => fraction_of(u64::from_le_bytes(*text), rest),
+        None => fraction_at_end(rest),
+    }
+}
+
+/// Reads a fraction like [`fraction`] that stands behind the first eight of `bytes`, a clock.
+#[inline(always)]
+pub fn fraction_behind(bytes: &[u8]) -> (u32, usize) {
+    let [_, _, _, _, _, _, _, _, b'.' | b',', rest @ ..] = bytes else { return (0, 0) };
+    let text = match (rest.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(text), _) => u64::from_le_bytes(*text),
+        // At the end of a text, the last eight bytes without those of the clock: zeros are no digits.
+        (None, Some(last)) => u64::from_le_bytes(*last).checked_shr(64 - 8 * rest.len() as u32).unwrap_or(0),
+        (None, None) => 0,
+    };
+    fraction_of(text, rest)
+}
+
+/// Reads the digits of a fraction that begin `rest`, the first eight bytes of which are `text`.
+#[inline(always)]
+fn fraction_of(text: u64, rest: &[u8]) -> (u32, usize) {
     match digits(text) {
         0 => (0, 0),
         8 => {
@@ -155,6 +175,7 @@ mod tests {
                 let expected = number(<[u8; 9]>::try_from(nanos).expect("nine digits")).expect("digits");
                 let expected = if len == 0 { (0, 0) } else { (expected, 1 + len) };
                 assert_eq!(fraction(&text), expected, "{text:?}");
+                assert_eq!(fraction_behind(&[b"10:00:00", &text[..]].concat()), expected, "{text:?}");
             }
         }
     }

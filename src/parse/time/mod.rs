@@ -174,7 +174,7 @@ pub fn clock(bytes: &[u8]) -> Option<(u32, u32, usize)> {
         [b':', d1, d2, d3, ref after @ ..] if !after.first().is_some_and(u8::is_ascii_digit) => {
             number([d1, d2, d3]).map_or((0, 0), |millis| (millis * 1_000_000, 4))
         }
-        _ => fraction(rest),
+        _ => digits::fraction_behind(bytes),
     };
     Some((seconds, nanos, 8 + len))
 }
