@@ -30,6 +30,8 @@ pub struct Start {
     pub after_gap: bool,
     /// Whether the record before it was sent without its terminator.
     pub after_piece: bool,
+    /// The content of the file that it is a place in, where that need not be the present one any more.
+    pub generation: Option<u32>,
 }
 
 /// A file in a subscription.
@@ -94,10 +96,11 @@ impl Member {
     /// A file that is read from `start` on.
     pub fn new(file: Arc<LogFile>, start: Start) -> Self {
         let published = file.published();
-        let reading = Reading::new(file.clone(), published.generation, start.at);
+        let generation = start.generation.unwrap_or(published.generation);
+        let reading = Reading::new(file.clone(), generation, start.at);
         Self {
             file,
-            generation: published.generation,
+            generation,
             tail: start.tail,
             cell: start.at,
             stop: None,

@@ -368,17 +368,22 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
     }
 }
 
-/// The copies that end where files begin that are read from their beginning: whoever is there has read those.
+/// The copies that end where files begin: whoever is in those has read them. Where reading goes on further behind, only
+/// what is so new that its time does not tell it from what comes later.
 fn read_before(
     files: &[Arc<LogFile>],
     resolution: &Resolution,
     starts: &BTreeMap<FileId, Start>,
 ) -> BTreeMap<FileId, After> {
-    let begins = |file: &&Arc<LogFile>| {
-        let start = resolution.starts.get(&file.id).or_else(|| starts.get(&file.id));
-        start.is_some_and(|start| start.at == Offset::ZERO)
+    let start_of = |file: &Arc<LogFile>| resolution.starts.get(&file.id).or_else(|| starts.get(&file.id));
+    let begins = |file: &Arc<LogFile>| start_of(file).is_some_and(|start| start.at == Offset::ZERO);
+    let is_new = |kin: &Arc<LogFile>| kin.is_archive() && !is_quiet(kin.published().mtime);
+    let matters = |file: &&Arc<LogFile>| begins(file) || !file.is_archive() && file.log.files().iter().any(is_new);
+    let before = |file: &Arc<LogFile>| {
+        let generation = start_of(file).and_then(|start| start.generation);
+        Some((file.id, After::before(file, generation.unwrap_or(file.published().generation))?))
     };
-    files.iter().filter(begins).filter_map(|file| Some((file.id, After::before(file)?))).collect()
+    files.iter().filter(matters).filter_map(before).collect()
 }
 
 /// The files that the caller may read, of which it is known what they hold.

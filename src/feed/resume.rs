@@ -92,6 +92,7 @@ pub fn resolve(cursors: &[Cursor], selection: u32, files: &[Arc<LogFile>]) -> Re
         resolution.past.push(file.id);
     }
     resolution.leave_out_twins(files);
+    resolution.mark_gaps(files);
     Ok(resolution)
 }
 
@@ -115,18 +116,24 @@ impl Resolution {
     fn take(&mut self, index: usize, claim: &Claim, files: &[Arc<LogFile>]) -> Result<(), Foreign> {
         let anew = Start { after_gap: true, ..Start::default() };
         let trouble = RefCell::new(None);
-        let found = find(claim, files, &trouble);
+        let mut found = find(claim, files, &trouble);
+        // What holds something else by now is looked for once more by the caller.
+        if let Found::At(file, _) = &found
+            && has_changed_since(file, claim)
+        {
+            found = Found::Rewritten(file.clone());
+        }
         // Bytes that cannot be read at this moment are not gone.
         match (&found, trouble.take()) {
             (Found::Rewritten(_) | Found::Gone(_), Some(why)) => self.unreadable = Some(why),
-            (Found::At(_) | Found::Rewritten(_) | Found::Unread | Found::Gone(_) | Found::Foreign, _) => {}
+            (Found::At(..) | Found::Rewritten(_) | Found::Unread | Found::Gone(_) | Found::Foreign, _) => {}
         }
         match found {
-            Found::At(file) if claim.is_over && claim.offset == Offset::ZERO => {
+            Found::At(file, _) if claim.is_over && claim.offset == Offset::ZERO => {
                 self.past.push(file.id);
                 self.read.push(file);
             }
-            Found::At(file) => {
+            Found::At(file, generation) => {
                 if files.iter().any(|same| same.id != file.id && claim.is_of(same.identity.key)) {
                     self.moved.push(file.log.clone());
                 }
@@ -138,10 +145,8 @@ impl Resolution {
                 {
                     tracing::debug!(path = %file.path().display(), %error, "cannot be read again");
                 }
-                self.starts.insert(
-                    file.id,
-                    Start { at: claim.offset, tail, after_gap: false, after_piece: claim.after_piece },
-                );
+                let start = Start { at: claim.offset, tail, generation: Some(generation), ..Start::default() };
+                self.starts.insert(file.id, Start { after_piece: claim.after_piece, ..start });
             }
             Found::Rewritten(file) => {
                 self.starts.insert(file.id, anew);
@@ -192,8 +197,18 @@ impl Resolution {
                 let survivors = survivors.map(|file| (file.id, Start::default()));
                 self.starts.extend(survivors);
             }
-            let first = of_log.iter().find(|file| self.starts.contains_key(&file.id));
-            if let Some(start) = first.and_then(|file| self.starts.get_mut(&file.id)) {
+        }
+    }
+
+    /// Says of what comes behind a place whose bytes are gone that they are missing before it: what was read of other files of
+    /// its log was read before, or else all of them were.
+    fn mark_gaps(&mut self, files: &[Arc<LogFile>]) {
+        for lost in &self.lost {
+            let of_log = files.iter().filter(|file| Arc::ptr_eq(&file.log, &lost.log));
+            let mut started: Vec<_> = of_log.filter(|file| self.starts.contains_key(&file.id)).collect();
+            started.sort_by_key(|file| file.ordinal());
+            let next = started.iter().find(|file| self.begins(file)).or(started.last());
+            if let Some(start) = next.and_then(|file| self.starts.get_mut(&file.id)) {
                 start.after_gap = true;
             }
         }
@@ -329,8 +344,8 @@ fn is_later(file: &LogFile, made: Option<Nanos>) -> bool {
 
 /// How a claim was found to hold.
 enum Found {
-    /// This file has the bytes.
-    At(Arc<LogFile>),
+    /// This file has the bytes, in this of its contents: another may take its place at any time.
+    At(Arc<LogFile>, u32),
     /// It is this file, but it has other bytes now.
     Rewritten(Arc<LogFile>),
     /// Nothing of it was known, and no file has its identity.
@@ -352,10 +367,11 @@ fn find(claim: &Claim, files: &[Arc<LogFile>], trouble: &RefCell<Option<String>>
         })
     };
     let same = files.iter().find(|file| claim.is_of(file.identity.key));
-    if let Some(file) = same
-        && (holds(file) || has_ended_at(file, claim))
-    {
-        return Found::At(file.clone());
+    if let Some(file) = same {
+        let generation = file.published().generation;
+        if holds(file) || has_ended_at(file, claim) {
+            return Found::At(file.clone(), generation);
+        }
     }
     // A few bytes prove nothing about another file, except in the log that they are said to be of.
     let few = claim.offset.0 < COPY_BYTES_MIN;
@@ -371,12 +387,18 @@ fn find(claim: &Claim, files: &[Arc<LogFile>], trouble: &RefCell<Option<String>>
     let of_content = if is_known { holding(true).or_else(|| holding(false)) } else { None };
     let of_log = files.iter().find(|file| file.log.lineage == claim.lineage);
     match (of_content, same, of_log) {
-        (Some(file), ..) => Found::At(Arc::clone(file)),
+        (Some(file), ..) => Found::At(Arc::clone(file), file.published().generation),
         (_, Some(file), _) if !is_missing(file) => Found::Rewritten(file.clone()),
         (.., None) => Found::Foreign,
         _ if !is_known => Found::Unread,
         (.., Some(file)) => Found::Gone(file.log.clone()),
     }
+}
+
+/// Whether a file that had the bytes of a claim a moment ago has others there now.
+fn has_changed_since(file: &Arc<LogFile>, claim: &Claim) -> bool {
+    let fits = |tail: Option<TailHash>| tail.is_some_and(|tail| claim.fits_tail(tail));
+    !file.is_archive() && claim.offset > Offset::ZERO && !fits(known_tail(file, claim.offset)) && !is_missing(file)
 }
 
 /// Whether a file that nobody can read any more was read to its end.

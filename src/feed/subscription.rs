@@ -20,6 +20,7 @@ use super::{
     member::{Member, Start},
     merge::{self, Merge, Order},
     open::Request,
+    resume,
     seek::{Close, Closing, Span},
     segment::{Segment, SharedSegment},
     succession::After,
@@ -263,8 +264,9 @@ impl Subscription {
         StreamCursor::delta(made, self.selection, self.places(moved, held))
     }
 
-    /// The places in some of the files. Before that at the beginning of one comes the end of what was read before it: the
-    /// beginning alone does not tell whether the file has held something else since, which lies in a copy.
+    /// The places in some of the files. Before each comes the end of what was read before it, where that is over: should the
+    /// file itself be gone when the client comes back, it tells what had been read from what came later; and the beginning
+    /// of a file alone does not tell whether it has held something else since, which lies in a copy.
     fn places<'m>(
         &'m self,
         members: impl Iterator<Item = &'m Member>,
@@ -272,8 +274,7 @@ impl Subscription {
     ) -> impl Iterator<Item = Point> {
         members.flat_map(move |member| {
             let place = place_of(member, held);
-            let begins = place.is_some_and(|place| place.offset == Offset::ZERO);
-            let before = member.after.as_ref().filter(|_| begins && !self.has_gone_on_after(member));
+            let before = member.after.as_ref().filter(|_| place.is_some() && !self.has_gone_on_after(member));
             let before = before.filter(|after| !self.index.contains_key(&after.file.id));
             let end = before.and_then(|after| after.end).map(|at| Point { at, is_over: true });
             let is_over = member.file.is_archive() && member.is_read_to_the_end();
@@ -412,9 +413,10 @@ impl Subscription {
             }
         }
         self.events.extend(removed.into_iter().map(|log| Event::FileChange(log, FileChange::Removed)));
+        let gone: Vec<_> = self.members.extract_if(.., |member| over.contains(&member.file.id)).collect();
+        gone.iter().for_each(|gone| self.remember(gone));
         // Whoever waits for one that goes waits for what that one waited for.
-        let gone = self.members.extract_if(.., |member| over.contains(&member.file.id));
-        let holds: HashMap<_, _> = gone.map(|member| (member.file.id, member.hold)).collect();
+        let holds: HashMap<_, _> = gone.iter().map(|member| (member.file.id, member.hold)).collect();
         for member in &mut self.members {
             while let Some(hold) = member.hold.and_then(|(file, _)| holds.get(&file)) {
                 member.hold = *hold;
@@ -445,6 +447,24 @@ impl Subscription {
             self.members.push(member);
         }
         self.members_changed();
+    }
+
+    /// Notes the end of a file that it lets go of with what comes next in its log.
+    fn remember(&mut self, gone: &Member) {
+        let is_later = |member: &&mut Member| {
+            Arc::ptr_eq(&member.file.log, &gone.file.log) && gone.file.ordinal() < member.file.ordinal()
+        };
+        let next = self.members.iter_mut().filter(is_later).min_by_key(|member| member.file.ordinal());
+        let Some(next) = next else { return };
+        let is_there = gone.file.role() != Role::Gone || resume::is_read_elsewhere(&gone.file);
+        let end = gone.cursor().filter(|_| is_there && gone.is_read_to_the_end());
+        let after = end.map(|end| After { file: gone.file.clone(), end: Some(end) }).or_else(|| gone.after.clone());
+        // Another one that came between is what counts.
+        if next.after.as_ref().is_none_or(|known| known.file.ordinal() <= gone.file.ordinal())
+            && let Some(after) = after
+        {
+            next.after = Some(after);
+        }
     }
 
     /// The members that it is done with, now that only `files` are left to wait for.

@@ -48,11 +48,17 @@ pub struct After {
 }
 
 impl After {
-    /// The last copy that ends before `file` begins, if there is one. Reads the bytes that its end is known by.
-    pub fn before(file: &Arc<LogFile>) -> Option<Self> {
+    /// The last copy that ends before what `file` held at `generation` begins, if there is one. Reads the bytes that its end
+    /// is known by, and its beginning: one that begins like the file has been made of that very content.
+    pub fn before(file: &Arc<LogFile>, generation: u32) -> Option<Self> {
+        let begins = match file.begins(generation) {
+            unknown if unknown.is_empty() => first_bytes(file, CURSOR_HEAD_BYTES as usize).ok()?.into(),
+            known => known,
+        };
         let is_copy = |kin: &Arc<LogFile>| {
             let is_before = kin.ordinal() < file.ordinal();
-            is_before && kin.is_archive() && !kin.is_undecided() && !resume::is_read_elsewhere(kin)
+            let is_other = is_before && kin.is_archive() && !kin.is_undecided() && !resume::is_read_elsewhere(kin);
+            is_other && !begins_alike(kin, &begins)
         };
         let before = file.log.files().into_iter().rfind(is_copy)?;
         let end = end_of(&before).ok();
@@ -218,7 +224,7 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFi
         }
     }
     way.go_up_to(file);
-    Succession { stretches: way.stretches, last: After::before(file), generation: now }
+    Succession { stretches: way.stretches, last: After::before(file, now), generation: now }
 }
 
 /// The way from one content of a file to the present one, as far as it was found.
@@ -283,6 +289,19 @@ pub(super) fn end_of(file: &Arc<LogFile>) -> io::Result<EntryCursor> {
     };
     let (key, lineage, after_piece) = (file.identity.key, file.log.lineage, published.head < at);
     Ok(EntryCursor { key, lineage, offset: at, head, tail, after_piece })
+}
+
+/// Whether a file begins like something that is known of another, as far as both go; also where it cannot be read.
+fn begins_alike(file: &LogFile, known: &[u8]) -> bool {
+    let Ok(bytes) = first_bytes(file, known.len()) else { return true };
+    !bytes.is_empty() && known.starts_with(&bytes)
+}
+
+fn first_bytes(file: &LogFile, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    let got = file.open()?.fill_at(&mut bytes, Offset::ZERO)?;
+    bytes.truncate(got);
+    Ok(bytes)
 }
 
 /// The files of a log that come after one and before another, each content once.

@@ -10,7 +10,8 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use logtap::{
-    entry::{Nanos, Offset},
+    entry::{Nanos, Offset, flag, stream_cursor::Cursor},
+    feed::{member::Member, resume},
     file::{Blocking, Stat},
     watch::logfile::Checked,
 };
@@ -98,9 +99,15 @@ impl Logs {
         }
     }
 
+    /// Deletes the log, and creates it anew.
+    fn delete(&self) {
+        fs::remove_file(self.path("app.log")).expect("it is there");
+        fs::write(self.path("app.log"), "").expect("there is room");
+    }
+
     async fn reader(&self) -> Reader {
         let opened = self.daemon.open(request(true, Start::All, &[]), 1).await;
-        Reader { stream: opened.expect("it can be served"), lines: Vec::new(), gaps: 0 }
+        Reader { stream: opened.expect("it can be served"), lines: Vec::new(), gaps: 0, after_gap: Vec::new() }
     }
 }
 
@@ -108,6 +115,8 @@ struct Reader {
     stream: Stream,
     lines: Vec<String>,
     gaps: usize,
+    /// How many lines came before each that says that others are missing before it.
+    after_gap: Vec<usize>,
 }
 
 impl Reader {
@@ -120,7 +129,12 @@ impl Reader {
         let (got, _) = self.stream.pull(pieces).await;
         for (_, got) in got {
             match got {
-                Got::Record { bytes, .. } => self.lines.push(String::from_utf8(bytes).expect("text").trim_end().into()),
+                Got::Record { bytes, flags, .. } => {
+                    if flags & flag::AFTER_GAP != 0 {
+                        self.after_gap.push(self.lines.len());
+                    }
+                    self.lines.push(String::from_utf8(bytes).expect("text").trim_end().into());
+                }
                 Got::Gap(_) => self.gaps += 1,
             }
         }
@@ -385,5 +399,108 @@ fn what_was_rotated_and_compressed_unseen_is_not_taken_for_what_had_its_name_bef
             reader.has(&[0..first + 300]);
             assert_eq!(reader.gaps, 0);
         }
+    });
+}
+
+/// The times of files do not tell what was read from what was not when they were written as the cursor was made.
+#[test]
+fn what_was_read_before_a_log_was_deleted_unseen_is_not_sent_again() {
+    runtime().block_on(async {
+        for (is_renamed, is_let_go, packs) in
+            [(false, false, false), (false, true, false), (true, false, false), (true, true, false), (true, true, true)]
+        {
+            println!("renamed {is_renamed}, let go of {is_let_go}, compressed {packs}");
+            let mut logs = Logs::new();
+            let mut reader = logs.reader().await;
+            let mut has = Vec::new();
+            for round in 0..4 {
+                let first = 400 * round;
+                logs.append(first..first + 200);
+                logs.daemon.look();
+                reader.pull().await;
+                if is_renamed {
+                    logs.rename_aside()
+                } else {
+                    logs.copy_and_truncate_unseen()
+                }
+                logs.append(first + 200..first + 250);
+                logs.daemon.look();
+                reader.pull().await;
+                if packs {
+                    logs.compress();
+                    logs.daemon.look();
+                }
+                if is_let_go {
+                    (0..2).for_each(|_| logs.daemon.age());
+                    logs.daemon.look();
+                    reader.pull().await;
+                }
+                let cursor = reader.stream.cursor(100);
+                logs.append(first + 250..first + 300);
+                logs.delete();
+                logs.append(first + 300..first + 400);
+                logs.daemon = Daemon::start(logs.dir.path(), CACHE);
+                logs.daemon.look();
+                let opened = logs.daemon.open(request(true, Start::New, &[cursor]), 101).await;
+                reader.stream = opened.expect("it can be served");
+                reader.pull().await;
+                has.extend([first..first + 250, first + 300..first + 400]);
+                reader.has(&has);
+                assert_eq!((reader.gaps, reader.after_gap.last()), (round + 1, Some(&(350 * round + 250))));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_copy_of_what_is_still_in_the_log_is_not_taken_for_read() {
+    runtime().block_on(async {
+        for (is_restarted, read) in [(false, 50), (true, 50), (false, 0), (true, 0)] {
+            println!("restarted {is_restarted}, {read} lines read");
+            let mut logs = Logs::new();
+            let mut reader = logs.reader().await;
+            logs.append(0..read);
+            logs.daemon.look();
+            reader.pull().await;
+            let cursor = reader.stream.cursor(100);
+            logs.append(read..100);
+            logs.daemon.look();
+            logs.copy();
+            // The copy is seen while the log still holds the same.
+            logs.daemon.look();
+            let opened = logs.daemon.open(request(true, Start::New, &[cursor]), 101).await;
+            let cursor = opened.expect("it can be served").cursor(102);
+            truncate(&logs.path("app.log"));
+            logs.append(100..150);
+            if is_restarted {
+                logs.daemon = Daemon::start(logs.dir.path(), CACHE);
+            }
+            logs.daemon.look();
+            let opened = logs.daemon.open(request(true, Start::New, &[cursor]), 103).await;
+            reader.stream = opened.expect("it can be served");
+            reader.pull().await;
+            reader.has(&[0..150]);
+            assert_eq!(reader.gaps, 0);
+        }
+    });
+}
+
+#[test]
+fn a_place_that_was_found_stays_in_its_content_when_another_takes_its_place_at_once() {
+    runtime().block_on(async {
+        let logs = Logs::new();
+        let mut reader = logs.reader().await;
+        logs.append(0..100);
+        logs.daemon.look();
+        reader.pull().await;
+        let cursor = Cursor::decode(&reader.stream.cursor(100)).expect("its own");
+        let file = logs.daemon.file(&logs.path("app.log"));
+        let found = resume::resolve(&[cursor], 0, std::slice::from_ref(&file)).expect("its log is known");
+        logs.copy_and_truncate_unseen();
+        logs.append(100..110);
+        file.check_blocking().expect("it can be read");
+        let member = Member::new(file.clone(), found.starts[&file.id]);
+        assert_eq!((member.generation, file.published().generation), (0, 1));
+        assert_eq!(member.cursor().map(|place| place.offset), Some(Offset(100 * 21)));
     });
 }
