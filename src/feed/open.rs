@@ -1,7 +1,7 @@
 //! Opening a subscription: which files, and where to start in each.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -258,7 +258,7 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
     });
     // First the place, then the looking: what changes from here on wakes.
     let ticket = interest.join();
-    let mut prepared = prepare(feed, &request, interest.members().as_ref().clone()).await?;
+    let mut prepared = prepare(feed, &request, interest.members().as_ref().clone(), HashMap::new()).await?;
     // A rotation that is under way hides files from a look: only what another look does not find is lost.
     for look in 0..LOST_LOOKS_MAX {
         let resolution = &prepared.resolution;
@@ -271,7 +271,8 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
             break;
         }
         look_again(feed, logs).await?;
-        prepared = prepare(feed, &request, interest.members().as_ref().clone()).await?;
+        let contents = prepared.resolution.contents();
+        prepared = prepare(feed, &request, interest.members().as_ref().clone(), contents).await?;
     }
     if let (Some(lost), false) = (prepared.resolution.lost.first(), request.gaps_in_band) {
         return Err(OpenError::ResumeLost(lost.index));
@@ -298,7 +299,13 @@ async fn look_again(feed: &Arc<Feed>, logs: HashSet<PathBuf>) -> Result<(), Open
     tokio::task::spawn_blocking(look).await.map_err(|error| OpenError::Internal(error.to_string()))
 }
 
-async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile>>) -> Result<Prepared, OpenError> {
+/// Looks at the files and finds the places to start from; `contents` are those that an earlier look found files to have.
+async fn prepare(
+    feed: &Arc<Feed>,
+    request: &Request,
+    mut files: Vec<Arc<LogFile>>,
+    contents: HashMap<FileId, u32>,
+) -> Result<Prepared, OpenError> {
     let allowed = allowed_files(feed, &request.selection);
     let cursors = request.resume.clone();
     let turn = feed.scans.clone().acquire_owned();
@@ -324,8 +331,9 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
             }
             files.push(file.clone());
         }
-        let resolution = resume::resolve(&cursors, selection.hash(), &allowed)
+        let mut resolution = resume::resolve(&cursors, selection.hash(), &allowed)
             .map_err(|Foreign(index)| OpenError::Foreign(index))?;
+        resolution.begin_with(&contents);
         if let Some(why) = &resolution.unreadable {
             return Err(OpenError::Internal(why.clone()));
         }
@@ -343,14 +351,16 @@ async fn prepare(feed: &Arc<Feed>, request: &Request, mut files: Vec<Arc<LogFile
         for file in &files {
             let stretch = stretch_of(file, request.span);
             stops.extend(stretch.stop.map(|stop| (file.id, stop)));
+            let published = file.published();
             let at = match request.span.since {
                 Some(_) => stretch.start,
-                None if request.follow => file.published().head,
+                None if request.follow => published.head,
                 None => continue,
             };
             // Who starts inside a file has to know what lies before the place, to notice when that changes.
             if !resolution.starts.contains_key(&file.id) {
-                starts.insert(file.id, Start { at, tail: resume::known_tail(file, at), ..Start::default() });
+                let (tail, generation) = (resume::known_tail(file, at), Some(published.generation));
+                starts.insert(file.id, Start { at, tail, generation, ..Start::default() });
             }
         }
         if let Some(end) = &request.end {
@@ -480,7 +490,7 @@ fn choose(request: &Request, prepared: &Prepared) -> Vec<Member> {
             return None;
         }
         let published = file.published();
-        let at_head = Start { at: published.head, ..Start::default() };
+        let at_head = Start { at: published.head, generation: Some(published.generation), ..Start::default() };
         let prepared_start = prepared.starts.get(&file.id).copied();
         let start = match resumed {
             Some(start) => *start,

@@ -29,8 +29,8 @@ pub struct Resolution {
     pub past: Vec<FileId>,
     /// Files that cursors name but that hold other bytes now: they are read from their beginning.
     pub rewritten: Vec<Arc<LogFile>>,
-    /// Logs of files that hold other bytes now than cursors name, which another file has: what came between need not have been
-    /// seen yet.
+    /// Logs of files that hold other bytes now than cursors name, which another file has, or whose content has begun anew: what
+    /// came between need not have been seen yet.
     pub moved: Vec<Arc<Log>>,
     /// Logs of files of which nothing was known, and that are not there any more under the identity that they had.
     unread: Vec<Lineage>,
@@ -93,6 +93,7 @@ pub fn resolve(cursors: &[Cursor], selection: u32, files: &[Arc<LogFile>]) -> Re
     }
     resolution.leave_out_twins(files);
     resolution.mark_gaps(files);
+    resolution.pin(files);
     Ok(resolution)
 }
 
@@ -210,6 +211,36 @@ impl Resolution {
             let next = started.iter().find(|file| self.begins(file)).or(started.last());
             if let Some(start) = next.and_then(|file| self.starts.get_mut(&file.id)) {
                 start.after_gap = true;
+            }
+        }
+    }
+
+    /// Notes which of its contents each file had that is read from its beginning, and whose log is to be looked at once more
+    /// for copies of those that it had before.
+    fn pin(&mut self, files: &[Arc<LogFile>]) {
+        for file in files {
+            if let Some(start) = self.starts.get_mut(&file.id).filter(|start| start.generation.is_none()) {
+                let generation = file.published().generation;
+                start.generation = Some(generation);
+                if generation > 0 {
+                    self.moved.push(file.log.clone());
+                }
+            }
+        }
+    }
+
+    /// The contents in which reading begins, for another look to begin with, too: what came between the looks is found from
+    /// there.
+    pub fn contents(&self) -> HashMap<FileId, u32> {
+        let of = |(file, start): (&FileId, &Start)| Some((*file, start.generation?));
+        self.starts.iter().filter(|(_, start)| start.at == Offset::ZERO).filter_map(of).collect()
+    }
+
+    /// Begins with the contents that an earlier look found.
+    pub fn begin_with(&mut self, contents: &HashMap<FileId, u32>) {
+        for (file, start) in self.starts.iter_mut().filter(|(_, start)| start.at == Offset::ZERO) {
+            if let Some(earlier) = contents.get(file) {
+                start.generation = start.generation.map(|now| now.min(*earlier));
             }
         }
     }

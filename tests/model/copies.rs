@@ -453,6 +453,35 @@ fn what_was_read_before_a_log_was_deleted_unseen_is_not_sent_again() {
 }
 
 #[test]
+fn who_comes_back_gets_the_copy_of_what_a_file_held_that_is_new_to_them() {
+    runtime().block_on(async {
+        let logs = Logs::new();
+        let mut reader = logs.reader().await;
+        logs.append(0..100);
+        logs.daemon.look();
+        reader.pull().await;
+        let cursor = reader.stream.cursor(100);
+        logs.rename_aside();
+        logs.append(100..200);
+        logs.daemon.look();
+        for round in 2..5 {
+            logs.copy_and_truncate_unseen();
+            logs.append(100 * round..100 * (round + 1));
+            // The truncation shows, the copy does not yet.
+            logs.daemon.look_at_files();
+            let opened = logs.daemon.open(request(true, Start::New, std::slice::from_ref(&cursor)), 105).await;
+            let stream = opened.expect("it can be served");
+            let mut late = Reader { stream, lines: Vec::new(), gaps: 0, after_gap: Vec::new() };
+            late.pull().await;
+            logs.daemon.look();
+            late.pull().await;
+            late.has(&[100..100 * (round + 1)]);
+            assert_eq!(late.gaps, 0);
+        }
+    });
+}
+
+#[test]
 fn a_copy_of_what_is_still_in_the_log_is_not_taken_for_read() {
     runtime().block_on(async {
         for (is_restarted, read) in [(false, 50), (true, 50), (false, 0), (true, 0)] {
