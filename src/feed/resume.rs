@@ -40,6 +40,8 @@ pub struct Resolution {
     pub lost: Vec<Lost>,
     /// Those that only said that a file was read to its end.
     over: Vec<Lost>,
+    /// The cursor that each of `starts` is by.
+    by: HashMap<FileId, usize>,
     /// Why it cannot be told now where a cursor leads, if so.
     pub unreadable: Option<String>,
 }
@@ -146,8 +148,14 @@ impl Resolution {
                 {
                     tracing::debug!(path = %file.path().display(), %error, "cannot be read again");
                 }
-                let start = Start { at: claim.offset, tail, generation: Some(generation), ..Start::default() };
-                self.starts.insert(file.id, Start { after_piece: claim.after_piece, ..start });
+                // What was deleted and its compressed sibling may stand in one cursor, and be one file by now; then one of them
+                // was not read.
+                let is_same = self.by.insert(file.id, index) == Some(index);
+                let known = self.starts.get(&file.id).filter(|_| is_same);
+                if known.is_none_or(|known| claim.offset < known.at) {
+                    let start = Start { at: claim.offset, tail, generation: Some(generation), ..Start::default() };
+                    self.starts.insert(file.id, Start { after_piece: claim.after_piece, ..start });
+                }
             }
             Found::Rewritten(file) => {
                 self.starts.insert(file.id, anew);

@@ -239,13 +239,10 @@ struct Way {
 impl Way {
     /// Goes on over a copy of a content that was `written` so far, from a place in it.
     fn go_over(&mut self, copy: Arc<LogFile>, place: Place, written: Offset) {
-        let is_passed = self.last.as_ref().is_some_and(|last| copy.ordinal() <= last.ordinal());
-        if self.is_found && is_passed {
+        if self.last.as_ref().is_some_and(|last| copy.ordinal() <= last.ordinal()) {
             return;
         }
-        if !is_passed {
-            self.go_up_to(&copy);
-        }
+        self.go_up_to(&copy);
         let end = copy.published().size;
         if end > place.at {
             let start = Start { at: place.at, tail: resume::known_tail(&copy, place.at), ..Start::default() };

@@ -10,8 +10,14 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use logtap::{
-    entry::{Nanos, Offset, flag, stream_cursor::Cursor},
-    feed::{member::Member, resume},
+    entry::{
+        Nanos, Offset, flag,
+        stream_cursor::{Cursor, StreamCursor},
+    },
+    feed::{
+        member::{Member, Start as Place},
+        resume,
+    },
     file::{Blocking, Stat},
     watch::logfile::Checked,
 };
@@ -478,6 +484,32 @@ fn who_comes_back_gets_the_copy_of_what_a_file_held_that_is_new_to_them() {
             late.has(&[100..100 * (round + 1)]);
             assert_eq!(late.gaps, 0);
         }
+    });
+}
+
+#[test]
+fn of_two_places_in_what_is_one_file_by_now_the_earlier_counts() {
+    runtime().block_on(async {
+        let logs = Logs::new();
+        let mut reader = logs.reader().await;
+        logs.append(0..100);
+        logs.daemon.look();
+        reader.pull().await;
+        let plain = logs.daemon.file(&logs.path("app.log"));
+        let unread = Member::new(plain, Place::default()).cursor().expect("it was read by another");
+        logs.rename_aside();
+        logs.compress();
+        logs.daemon.look();
+        let packed = logs.daemon.file(&logs.path("app.log.1.gz"));
+        packed.measure().expect("it can be read");
+        packed.finish();
+        let at = packed.published().head;
+        packed.hold_beginning(&*packed.open().expect("it is there"), &packed.published(), at).expect("it can be read");
+        let tail = resume::known_tail(&packed, at);
+        let end = Member::new(packed.clone(), Place { at, tail, ..Place::default() }).cursor().expect("it was read");
+        let cursor = Cursor::Stream(StreamCursor::new(Nanos(100), 0, [unread, end]));
+        let found = resume::resolve(&[cursor], 0, std::slice::from_ref(&packed)).expect("its log is known");
+        assert_eq!((at, found.starts[&packed.id].at), (Offset(100 * 21), Offset::ZERO));
     });
 }
 
