@@ -234,6 +234,30 @@ fn a_size_from_before_a_truncation_is_not_taken_for_that_of_what_came_after() {
 }
 
 #[test]
+fn a_size_from_between_a_truncation_and_what_came_after_is_no_other_truncation() {
+    runtime().block_on(async {
+        let logs = Logs::new();
+        let mut reader = logs.reader().await;
+        logs.append(0..100);
+        logs.daemon.look();
+        reader.pull().await;
+        let (path, file) = (logs.path("app.log"), logs.daemon.file(&logs.path("app.log")));
+        truncate(&path);
+        let stale = Stat::of_path(&path).expect("it is there");
+        logs.append(100..110);
+        assert_eq!(file.check_blocking().expect("it can be read"), Checked::Truncated);
+        // Who looked at the size first comes second with it.
+        let opened = File::open(&path).expect("it is there");
+        let looked = file.check(&Blocking(&opened), stale.size, stale.mtime, Instant::now()).expect("it can be read");
+        let published = file.published();
+        assert_eq!((looked, published.generation, published.head), (Checked::Same, 1, Offset(10 * 21)));
+        reader.pull().await;
+        reader.has(&[0..110]);
+        assert_eq!(reader.gaps, 0);
+    });
+}
+
+#[test]
 fn what_anybody_sees_wakes_all_who_wait() {
     runtime().block_on(async {
         let logs = Logs::new();

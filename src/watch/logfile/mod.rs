@@ -346,6 +346,9 @@ impl LogFile {
             let state = lock(&self.state);
             (state.published, state.scanned, state.line_head, Part { end: state.end, bytes: state.part.clone() })
         };
+        // It may have been written to since, and somebody else have seen that: what is there has not been truncated.
+        let is_outdated = size < before.size && reader.fill_at(&mut [0], Offset(before.size.0 - 1))? == 1;
+        let (size, mtime) = if is_outdated { (before.size, before.mtime.max(mtime)) } else { (size, mtime) };
         if size == before.size && mtime == before.mtime {
             return Ok(Checked::Same);
         }
