@@ -5,6 +5,7 @@
 //! [`Rules`], on the beginning of the file ([`Context`]) and on the record alone, so that a re-read gives it again.
 
 mod access;
+mod at_once;
 mod auto;
 mod clusters;
 mod container;

@@ -6,6 +6,7 @@
 
 use super::{
     access,
+    at_once::{level_between_dashes, level_between_spaces},
     idioms::{self, Place},
     json, logfmt,
     spans::{bracket_len, next_is_level, next_is_tag, sequence_len},
@@ -28,21 +29,12 @@ pub fn read(line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>)
 /// What a line states that begins with `stamp`, of `len` bytes.
 #[inline]
 pub fn read_after_time(line: &[u8], stamp: Stamp, len: usize, frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
-    if let Some(severity) = level_between_spaces(&line[len..])
+    if let Some(severity) = level_between_spaces(&line[len..]).or_else(|| level_between_dashes(&line[len..]))
         && let Some(moment) = stamp.moment(frame)
     {
         return (Some(severity), Some(moment));
     }
     Prefix::new(line, len, Some(stamp), Before::Time).finish(line, frame)
-}
-
-/// The level word that stands between spaces right behind a time, as most do; going from token to token finds it too.
-#[inline]
-fn level_between_spaces(bytes: &[u8]) -> Option<Severity> {
-    let [b' ', text @ ..] = bytes else { return None };
-    let (severity, len) = words::first_of_eight(*text.first_chunk()?)?;
-    let ends = text.get(len) == Some(&b' ');
-    (ends && (text[1].is_ascii_uppercase() || !words::often_begins_prose(&text[..len]))).then_some(severity)
 }
 
 /// The severity that a message states behind the name of its program.
@@ -150,6 +142,13 @@ impl<'l> Prefix<'l> {
         if self.line.get(self.at).is_some_and(u8::is_ascii_alphabetic) {
             return self.word();
         }
+        if let [b'-', b' ', ..] = self.line[self.at..] {
+            self.at += 1;
+            if self.before != Before::Time {
+                self.before = Before::Separator;
+            }
+            return true;
+        }
         match self.line.get(self.at) {
             None => false,
             Some(b' ' | b'\t' | b']' | b')' | b'>' | b';') => {
@@ -162,7 +161,6 @@ impl<'l> Prefix<'l> {
             }
             Some(b'0'..=b'9') => self.number(),
             Some(b'[' | b'(' | b'<') => self.bracket(),
-            Some(b'A'..=b'Z' | b'a'..=b'z') => self.word(),
             Some(b'-' | b'|' | b':' | b'*' | b'#' | b'=' | b'~' | b'/' | b'.' | b'+') => self.mark(),
             Some(b'{') => self.braces(),
             Some(b'\'' | b'"' | b'!' | b'?' | b',') => false,
@@ -326,10 +324,10 @@ impl<'l> Prefix<'l> {
     #[inline]
     fn word(&mut self) -> bool {
         let rest = &self.line[self.at..];
-        let len = letters(rest);
+        let (len, severity) = words::first(rest);
         let (word, after) = rest.split_at(len);
         if self.severity.is_none() {
-            let severity = words::severity(word)
+            let severity = severity
                 .filter(|_| self.may_be_level(word, after))
                 .or_else(|| idioms::level(self.place(), word, after));
             if severity.is_some() {
@@ -468,5 +466,35 @@ impl<'l> Prefix<'l> {
         self.before = kind;
         self.at += len;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_taken_at_once_is_the_one_that_the_tokens_lead_to() {
+        let zone = time::Zone::utc();
+        let frame = Frame::new(&zone, Nanos(0), false);
+        let names =
+            ["app.db", "root", "Root", "E", "I", "LOG", "error", "fail", "error.x", "a-b", "x1", "_x", "a.", "a:"];
+        let levels = ["INFO", "error", "Debug", "Warning", "critical", "I", "LOG", "errors", "x", ""];
+        let ends = [" - x y", " x y", "  x", ": x", "", " ", " -", "-x", "= 1"];
+        let mut at_once = 0;
+        for (level, end) in levels.iter().flat_map(|level| ends.map(|end| (level, end))) {
+            for text in
+                names.map(|name| format!(" - {name} - {level}{end}")).into_iter().chain([format!(" {level}{end}")])
+            {
+                let (stamp, len) = time::read(b"2026-11-20 10:00:00").expect("a time");
+                let line = format!("2026-11-20 10:00:00{text}");
+                let tokens =
+                    Prefix::new(line.as_bytes(), len, Some(stamp), Before::Time).finish(line.as_bytes(), &frame);
+                assert_eq!(read_after_time(line.as_bytes(), stamp, len, &frame), tokens, "{line}");
+                let text = text.as_bytes();
+                at_once += usize::from(level_between_spaces(text).or_else(|| level_between_dashes(text)).is_some());
+            }
+        }
+        assert!(at_once > 20, "{at_once} of them at once");
     }
 }

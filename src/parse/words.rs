@@ -64,6 +64,21 @@ pub fn first_of_eight(text: [u8; 8]) -> Option<(Severity, usize)> {
     Some((TABLE.of_key(key), bits as usize / 8)).filter(|(severity, _)| *severity != Severity::Unspecified)
 }
 
+/// How many letters `text` begins with, and the severity of the word that they make, like [`severity`].
+#[inline]
+pub fn first(text: &[u8]) -> (usize, Option<Severity>) {
+    if let Some(eight) = text.first_chunk::<8>() {
+        let eight = u64::from_le_bytes(*eight);
+        let bits = super::wide::is_no_letter(eight).trailing_zeros() & !7;
+        if bits < 64 {
+            let severity = TABLE.of_key((eight | CASE) & ((1 << bits) - 1));
+            return (bits as usize / 8, Some(severity).filter(|severity| *severity != Severity::Unspecified));
+        }
+    }
+    let len = letters(text);
+    (len, severity(&text[..len]))
+}
+
 /// The severity of a word of more than eight letters.
 fn longer(word: &[u8]) -> Option<Severity> {
     match word.len() {

@@ -210,7 +210,7 @@ pub fn clock_of_twelve(bytes: &[u8]) -> Option<(u32, u32, usize)> {
 pub fn place(bytes: &[u8]) -> (Place, usize) {
     match *bytes {
         [b'Z' | b'z', ref rest @ ..] if !rest.first().is_some_and(u8::is_ascii_alphanumeric) => (Place::East(0), 1),
-        [b'+' | b'-' | b' ', ..] => spelled_place(bytes),
+        [b'+' | b'-', ..] | [b' ', b'A'..=b'Z', ..] | [b' ', b'+' | b'-', b'0'..=b'9', ..] => spelled_place(bytes),
         _ => (Place::Unsaid, 0),
     }
 }
