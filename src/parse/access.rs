@@ -28,17 +28,12 @@ pub struct Access<'l> {
 impl<'l> Access<'l> {
     /// Takes a line of the common or combined format apart, whatever stands before its client and after its agent.
     pub fn of(line: &'l [u8]) -> Option<Self> {
-        let open = bracket(line)?;
-        let (stamp, len) = named::day_first(&line[open + 1..])?;
-        let rest = line[open + 1 + len..].strip_prefix(b"] ")?;
-        let (client, user) = client_and_user(line[..open].trim_ascii_end())?;
-        let (request, rest) = quoted(rest)?;
-        let mut words = rest.trim_ascii_start().splitn(3, |&byte| byte == b' ');
-        let (status, bytes) = (words.next()?, words.next().unwrap_or_default());
-        if status.len() != 3 || !status.iter().all(u8::is_ascii_digit) && status != b"-" {
-            return None;
-        }
-        Some(Self { stamp: Some(stamp), client, user, request, status, bytes, rest: words.next().unwrap_or_default() })
+        let outline = Outline::of(line)?;
+        let (client, user) = client_and_user(outline.head)?;
+        let mut words = outline.rest.splitn(2, |&byte| byte == b' ');
+        let (bytes, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let Outline { stamp, request, status, .. } = outline;
+        Some(Self { stamp: Some(stamp), client, user, request, status, bytes, rest })
     }
 
     /// Takes what HAProxy sends to syslog apart: `CLIENT [TIME] FRONTEND BACKEND/SERVER TIMERS STATUS BYTES …`.
@@ -88,6 +83,41 @@ impl<'l> Access<'l> {
             if !value.is_empty() && value != b"-" {
                 each(key, value);
             }
+        }
+    }
+}
+
+/// The parts of a line of the common or combined format that tell severity and time, and what is between them.
+pub struct Outline<'l> {
+    /// When the request came in.
+    pub stamp: Stamp,
+    /// The status of the answer, three digits.
+    pub status: &'l [u8],
+    /// What stands before the time, without the space.
+    head: &'l [u8],
+    request: &'l [u8],
+    /// What follows the status and a space.
+    rest: &'l [u8],
+}
+
+impl<'l> Outline<'l> {
+    /// Finds the parts of `line`, if it is such a line.
+    #[inline]
+    pub fn of(line: &'l [u8]) -> Option<Self> {
+        let open = bracket(line)?;
+        let inner = &line[open + 1..];
+        let (stamp, len) = named::of_the_common_format(inner).or_else(|| named::day_first(inner))?;
+        let head = line[..open].trim_ascii_end();
+        if !head.is_empty() && !head.contains(&b' ') {
+            return None;
+        }
+        let (request, rest) = quoted(inner[len..].strip_prefix(b"] ")?)?;
+        let rest = rest.trim_ascii_start();
+        match *rest {
+            [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9'] | [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ', ..] => {
+                Some(Self { stamp, status: &rest[..3], head, request, rest: rest.get(4..).unwrap_or_default() })
+            }
+            _ => None,
         }
     }
 }

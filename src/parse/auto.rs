@@ -5,13 +5,13 @@
 
 use super::{
     Context, Format,
-    access::Access,
+    access::{self, Access},
     clusters,
     container::{self, Wrapped},
     journal, json,
     letters::{self, Lettered},
     logfmt,
-    syslog::Syslog,
+    syslog::{Glance, Syslog},
     text,
     time::{self, Frame, epoch, iso},
 };
@@ -318,6 +318,10 @@ fn leading_epoch(line: &[u8]) -> Option<(Nanos, usize)> {
 
 #[inline]
 fn letter(line: &[u8], frame: &Frame<'_>) -> Reading {
+    if let Some(found) = Glance::at(line) {
+        let severity = found.severity().or_else(|| severity_of_message(found.message, frame));
+        return Reading { kind: Kind::Syslog, severity, time: found.stamp.moment(frame) };
+    }
     match *line {
         [_, b'0'..=b'9', b'0'..=b'9', ..] => {
             if let Some(found) = letters::klog(line) {
@@ -355,7 +359,11 @@ fn access_or_text(line: &[u8], frame: &Frame<'_>) -> Reading {
 }
 
 fn access(line: &[u8], frame: &Frame<'_>) -> Option<Reading> {
-    let access = Access::of(line).or_else(|| Access::of_haproxy(line))?;
+    if let Some(found) = access::Outline::of(line) {
+        let severity = access::by_status(found.status);
+        return Some(Reading { kind: Kind::Clf, severity, time: found.stamp.moment(frame) });
+    }
+    let access = Access::of_haproxy(line)?;
     let time = access.stamp.and_then(|stamp| stamp.moment(frame));
     Some(Reading { kind: Kind::Clf, severity: access.severity(), time })
 }

@@ -6,6 +6,22 @@ use super::{
     words::{self, letters},
 };
 
+/// Whether two plain words follow the time or the name of a program, so that there is no more to learn. Most lines
+/// without a level go on so; going from token to token comes to the same.
+#[inline]
+pub fn is_prose(rest: &[u8]) -> bool {
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    if !matches!(rest, [b'A'..=b'Z' | b'a'..=b'z', b'a'..=b'z', ..]) {
+        return false;
+    }
+    let capital = usize::from(rest[0].is_ascii_uppercase());
+    let first = capital + wide::small_letters(&rest[capital..]);
+    let [b' ', second @ ..] = &rest[first..] else { return false };
+    let len = wide::small_letters(second);
+    let ends = matches!(second[len..], [] | [b' '] | [b' ', b'!'..=b'~', ..]);
+    first > 1 && len > 0 && ends && words::severity(&rest[..first]).is_none()
+}
+
 /// Whether the next word is a program with its process, `app[12]:`.
 pub fn next_is_tag(bytes: &[u8]) -> bool {
     let rest = bytes.trim_ascii_start();

@@ -9,9 +9,8 @@ use super::{
     at_once::{level_between_dashes, level_between_spaces},
     idioms::{self, Place},
     json, logfmt,
-    spans::{bracket_len, next_is_level, next_is_tag, sequence_len},
+    spans::{bracket_len, is_prose, next_is_level, next_is_tag, sequence_len},
     time::{self, Frame, Stamp},
-    wide,
     words::{self, letters},
 };
 use crate::entry::{Nanos, Severity};
@@ -39,9 +38,12 @@ pub fn read_after_time(line: &[u8], stamp: Stamp, len: usize, frame: &Frame<'_>)
 
 /// The severity that a message states behind the name of its program.
 pub fn severity_after_tag(message: &[u8], frame: &Frame<'_>) -> Option<Severity> {
+    if is_prose(&message[..message.len().min(PREFIX_BYTES)]) {
+        return None;
+    }
     // Its time does not matter, so a search for one is cut short.
     let known = Stamp { day: time::Day::Dated(1), seconds: 0, nanos: 0, place: time::Place::East(0) };
-    Prefix::new(message, 0, Some(known), Before::Tag).finish(message, frame).0
+    Prefix::new(message, 0, Some(known), Before::Tag).finish_tokens(message, frame).0
 }
 
 /// Where the prose, JSON or pairs of a line begin, behind its time and level.
@@ -86,12 +88,15 @@ impl<'l> Prefix<'l> {
 
     /// Reads all of the prefix, and JSON or pairs behind it where something is still unsaid.
     #[inline]
-    fn finish(mut self, line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
-        if let Some(stamp) = self.stamp
-            && self.is_prose()
-        {
-            return (None, stamp.moment(frame));
+    fn finish(self, line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
+        match self.stamp {
+            Some(stamp) if is_prose(&self.line[self.at..]) => (None, stamp.moment(frame)),
+            Some(_) | None => self.finish_tokens(line, frame),
         }
+    }
+
+    /// Reads on like [`Prefix::finish`], where no prose follows.
+    fn finish_tokens(mut self, line: &[u8], frame: &Frame<'_>) -> (Option<Severity>, Option<Nanos>) {
         while self.step() {}
         let moment = self.stamp.and_then(|stamp| stamp.moment(frame));
         if self.severity.is_some() && moment.is_some() {
@@ -110,23 +115,6 @@ impl<'l> Prefix<'l> {
             _ => (None, None),
         };
         (self.severity.or(said.0), moment.or(said.1))
-    }
-
-    /// Whether two plain words follow the time or the name of a program, so that there is no more to learn. Most lines
-    /// without a level go on so; going from token to token comes to the same.
-    #[inline]
-    fn is_prose(&self) -> bool {
-        let rest = &self.line[self.at..];
-        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
-        if !matches!(rest, [b'A'..=b'Z' | b'a'..=b'z', b'a'..=b'z', ..]) {
-            return false;
-        }
-        let capital = usize::from(rest[0].is_ascii_uppercase());
-        let first = capital + wide::small_letters(&rest[capital..]);
-        let [b' ', second @ ..] = &rest[first..] else { return false };
-        let len = wide::small_letters(second);
-        let ends = matches!(second[len..], [] | [b' '] | [b' ', b'!'..=b'~', ..]);
-        first > 1 && len > 0 && ends && words::severity(&rest[..first]).is_none()
     }
 
     /// Reads the next token; false when there is nothing more to learn.

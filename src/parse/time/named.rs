@@ -37,6 +37,13 @@ pub fn read(bytes: &[u8]) -> Option<(Stamp, usize)> {
     Some((stamp, skip + len))
 }
 
+/// Reads `Nov 20 10:00:00`, 15 bytes, before a word that begins with a small letter, as [`read`] does.
+#[inline(always)]
+pub fn before_host(bytes: &[u8]) -> Option<Stamp> {
+    let [a, b, c, b' ', ..] = *bytes else { return None };
+    Some(rfc_3164(bytes, month([a, b, c])?)?.0)
+}
+
 /// Reads `Nov 20 10:00:00` before a word that begins with a small letter, as a host does: what follows is no zone, no year.
 #[inline(always)]
 fn rfc_3164(bytes: &[u8], month: u32) -> Option<(Stamp, usize)> {
@@ -120,6 +127,25 @@ fn spaces(bytes: &[u8], at: usize) -> Option<usize> {
         [b' ', ..] => Some(1),
         _ => None,
     }
+}
+
+/// Reads `20/Nov/2026:10:00:00 +0100`, which a bracket follows: what [`day_first`] reads too, at a third of the cost.
+#[inline(always)]
+pub fn of_the_common_format(bytes: &[u8]) -> Option<(Stamp, usize)> {
+    let ([d1, d2, b'/', a, b, c, b'/', y1, y2, y3, y4, b':', clock @ ..], rest) = bytes.split_first_chunk::<20>()?
+    else {
+        return None;
+    };
+    let [b' ', sign @ (b'+' | b'-'), h1, h2, m1, m2, b']', ..] = *rest else { return None };
+    let days = calendar::days(number([*y1, *y2, *y3, *y4])?, month([*a, *b, *c])?, number([*d1, *d2])?)?;
+    let seconds = digits::seconds_of_clock(*clock)?;
+    let (hours, minutes) = (number([h1, h2])?, number([m1, m2])?);
+    if hours > 18 || minutes > 59 {
+        return None;
+    }
+    let east = (hours * 3600 + minutes * 60) as i32;
+    let place = Place::East(if sign == b'-' { -east } else { east });
+    Some((Stamp { day: Day::Dated(days), seconds, nanos: 0, place }, 26))
 }
 
 /// Reads `20/Nov/2026:10:00:00 +0100`, `20-Nov-2026 10:00:00.123`, `20 Nov 2026 10:00:00`, `20 Nov 10:00:00.123`.
