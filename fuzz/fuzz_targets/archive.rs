@@ -5,11 +5,9 @@
 #![no_main]
 
 use std::{
-    env,
-    fs::{self, File},
+    fs::File,
     os::unix::fs::FileExt as _,
     path::Path,
-    process,
     sync::{Arc, LazyLock},
 };
 
@@ -23,12 +21,7 @@ use logtap::{
 const BYTES_MAX: usize = 2 << 20;
 
 /// A file without a name, for all runs of the process.
-static FILE: LazyLock<Arc<File>> = LazyLock::new(|| {
-    let path = env::temp_dir().join(format!("logtap-fuzz-archive-{}", process::id()));
-    let file = File::options().read(true).write(true).create_new(true).open(&path).expect("the directory is writable");
-    fs::remove_file(&path).expect("it was just made");
-    Arc::new(file)
-});
+static FILE: LazyLock<Arc<File>> = LazyLock::new(|| Arc::new(logtap_fuzz::unnamed_file()));
 
 fuzz_target!(|input: &[u8]| {
     let Some((&[distance, piece, step, seed], packed)) = input.split_first_chunk() else { return };

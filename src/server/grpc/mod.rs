@@ -5,7 +5,8 @@ pub(super) mod body;
 pub mod call;
 pub(super) mod list;
 mod pack;
-pub(super) mod request;
+// Public for the fuzz targets: requests are what strangers write.
+pub mod request;
 pub mod status;
 
 use std::{sync::Arc, time::Instant};

@@ -11,7 +11,8 @@ pub mod grpc_web;
 pub mod guard;
 mod json;
 mod page;
-mod parameters;
+// Public for the fuzz targets: queries are what strangers write.
+pub mod parameters;
 
 use std::{
     sync::Arc,
