@@ -111,9 +111,24 @@ impl Logs {
         fs::write(self.path("app.log"), "").expect("there is room");
     }
 
+    /// A log of a hundred lines, and a reader that has them.
+    async fn read() -> (Self, Reader) {
+        let logs = Self::new();
+        let mut reader = logs.reader().await;
+        logs.append(0..100);
+        logs.daemon.look();
+        reader.pull().await;
+        (logs, reader)
+    }
+
     async fn reader(&self) -> Reader {
-        let opened = self.daemon.open(request(true, Start::All, &[]), 1).await;
-        Reader { stream: opened.expect("it can be served"), lines: Vec::new(), gaps: 0, after_gap: Vec::new() }
+        Reader::new(self.daemon.open(request(true, Start::All, &[]), 1).await.expect("it can be served"))
+    }
+
+    /// Comes back with a cursor of a whole stream.
+    async fn resume(&self, cursor: &[u8], clock: u64) -> Stream {
+        let opened = self.daemon.open(request(true, Start::New, &[cursor.to_vec()]), clock).await;
+        opened.expect("it can be served")
     }
 }
 
@@ -126,6 +141,10 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(stream: Stream) -> Self {
+        Self { stream, lines: Vec::new(), gaps: 0, after_gap: Vec::new() }
+    }
+
     async fn pull(&mut self) {
         self.pull_some(usize::MAX).await;
     }
@@ -207,11 +226,7 @@ fn who_lags_gets_what_the_copies_have_and_is_told_of_the_rest() {
 #[test]
 fn a_size_from_before_a_truncation_is_not_taken_for_that_of_what_came_after() {
     runtime().block_on(async {
-        let logs = Logs::new();
-        let mut reader = logs.reader().await;
-        logs.append(0..100);
-        logs.daemon.look();
-        reader.pull().await;
+        let (logs, mut reader) = Logs::read().await;
         let (path, file) = (logs.path("app.log"), logs.daemon.file(&logs.path("app.log")));
         logs.append(100..110);
         let stale = Stat::of_path(&path).expect("it is there");
@@ -236,11 +251,7 @@ fn a_size_from_before_a_truncation_is_not_taken_for_that_of_what_came_after() {
 #[test]
 fn a_size_from_between_a_truncation_and_what_came_after_is_no_other_truncation() {
     runtime().block_on(async {
-        let logs = Logs::new();
-        let mut reader = logs.reader().await;
-        logs.append(0..100);
-        logs.daemon.look();
-        reader.pull().await;
+        let (logs, mut reader) = Logs::read().await;
         let (path, file) = (logs.path("app.log"), logs.daemon.file(&logs.path("app.log")));
         truncate(&path);
         let stale = Stat::of_path(&path).expect("it is there");
@@ -326,8 +337,7 @@ fn who_comes_back_after_a_copy_that_nobody_saw_goes_on_in_it() {
                     logs.daemon.look();
                 }
                 clock += 5;
-                let opened = logs.daemon.open(request(true, Start::New, &[cursor]), clock).await;
-                reader.stream = opened.expect("it can be served");
+                reader.stream = logs.resume(&cursor, clock).await;
                 reader.pull().await;
                 logs.daemon.look();
                 reader.pull().await;
@@ -362,8 +372,7 @@ fn who_leaves_before_having_read_a_copy_comes_back_to_it() {
                     logs.daemon = Daemon::start(logs.dir.path(), CACHE);
                 }
                 clock += 5;
-                let opened = logs.daemon.open(request(true, Start::New, &[cursor]), clock).await;
-                reader.stream = opened.expect("it can be served");
+                reader.stream = logs.resume(&cursor, clock).await;
                 reader.pull().await;
                 logs.daemon.look();
                 reader.pull().await;
@@ -378,11 +387,7 @@ fn who_leaves_before_having_read_a_copy_comes_back_to_it() {
 #[test]
 fn who_comes_back_between_a_truncation_and_the_look_at_its_copy_gets_the_copy() {
     runtime().block_on(async {
-        let logs = Logs::new();
-        let mut reader = logs.reader().await;
-        logs.append(0..100);
-        logs.daemon.look();
-        reader.pull().await;
+        let (logs, mut reader) = Logs::read().await;
         let cursor = reader.stream.cursor(100);
         logs.append(100..200);
         logs.copy_and_truncate_unseen();
@@ -392,8 +397,7 @@ fn who_comes_back_between_a_truncation_and_the_look_at_its_copy_gets_the_copy() 
         logs.append(300..400);
         // The truncation shows, the copy does not yet.
         logs.daemon.look_at_files();
-        let opened = logs.daemon.open(request(true, Start::New, &[cursor]), 105).await;
-        reader.stream = opened.expect("it can be served");
+        reader.stream = logs.resume(&cursor, 105).await;
         reader.pull().await;
         logs.daemon.look();
         reader.pull().await;
@@ -471,8 +475,7 @@ fn what_was_read_before_a_log_was_deleted_unseen_is_not_sent_again() {
                 logs.append(first + 300..first + 400);
                 logs.daemon = Daemon::start(logs.dir.path(), CACHE);
                 logs.daemon.look();
-                let opened = logs.daemon.open(request(true, Start::New, &[cursor]), 101).await;
-                reader.stream = opened.expect("it can be served");
+                reader.stream = logs.resume(&cursor, 101).await;
                 reader.pull().await;
                 has.extend([first..first + 250, first + 300..first + 400]);
                 reader.has(&has);
@@ -485,11 +488,7 @@ fn what_was_read_before_a_log_was_deleted_unseen_is_not_sent_again() {
 #[test]
 fn who_comes_back_gets_the_copy_of_what_a_file_held_that_is_new_to_them() {
     runtime().block_on(async {
-        let logs = Logs::new();
-        let mut reader = logs.reader().await;
-        logs.append(0..100);
-        logs.daemon.look();
-        reader.pull().await;
+        let (logs, reader) = Logs::read().await;
         let cursor = reader.stream.cursor(100);
         logs.rename_aside();
         logs.append(100..200);
@@ -499,9 +498,7 @@ fn who_comes_back_gets_the_copy_of_what_a_file_held_that_is_new_to_them() {
             logs.append(100 * round..100 * (round + 1));
             // The truncation shows, the copy does not yet.
             logs.daemon.look_at_files();
-            let opened = logs.daemon.open(request(true, Start::New, std::slice::from_ref(&cursor)), 105).await;
-            let stream = opened.expect("it can be served");
-            let mut late = Reader { stream, lines: Vec::new(), gaps: 0, after_gap: Vec::new() };
+            let mut late = Reader::new(logs.resume(&cursor, 105).await);
             late.pull().await;
             logs.daemon.look();
             late.pull().await;
@@ -514,11 +511,7 @@ fn who_comes_back_gets_the_copy_of_what_a_file_held_that_is_new_to_them() {
 #[test]
 fn of_two_places_in_what_is_one_file_by_now_the_earlier_counts() {
     runtime().block_on(async {
-        let logs = Logs::new();
-        let mut reader = logs.reader().await;
-        logs.append(0..100);
-        logs.daemon.look();
-        reader.pull().await;
+        let (logs, _reader) = Logs::read().await;
         let plain = logs.daemon.file(&logs.path("app.log"));
         let unread = Member::new(plain, Place::default()).cursor().expect("it was read by another");
         logs.rename_aside();
@@ -540,9 +533,9 @@ fn of_two_places_in_what_is_one_file_by_now_the_earlier_counts() {
 #[test]
 fn a_copy_of_what_is_still_in_the_log_is_not_taken_for_read() {
     runtime().block_on(async {
-        for (is_restarted, read) in [(false, 50), (true, 50), (false, 0), (true, 0)] {
-            println!("restarted {is_restarted}, {read} lines read");
-            let mut logs = Logs::new();
+        for (comes_back, read) in [(false, 50), (true, 50), (false, 0), (true, 0)] {
+            println!("comes back {comes_back}, {read} lines read");
+            let logs = Logs::new();
             let mut reader = logs.reader().await;
             logs.append(0..read);
             logs.daemon.look();
@@ -551,18 +544,18 @@ fn a_copy_of_what_is_still_in_the_log_is_not_taken_for_read() {
             logs.append(read..100);
             logs.daemon.look();
             logs.copy();
-            // The copy is seen while the log still holds the same.
+            // The copy is seen, and known for one, while the log still holds the same.
             logs.daemon.look();
-            let opened = logs.daemon.open(request(true, Start::New, &[cursor]), 101).await;
-            let cursor = opened.expect("it can be served").cursor(102);
+            logs.daemon.age();
+            logs.daemon.look();
+            reader.stream = logs.resume(&cursor, 101).await;
+            let cursor = reader.stream.cursor(102);
             truncate(&logs.path("app.log"));
             logs.append(100..150);
-            if is_restarted {
-                logs.daemon = Daemon::start(logs.dir.path(), CACHE);
-            }
             logs.daemon.look();
-            let opened = logs.daemon.open(request(true, Start::New, &[cursor]), 103).await;
-            reader.stream = opened.expect("it can be served");
+            if comes_back {
+                reader.stream = logs.resume(&cursor, 103).await;
+            }
             reader.pull().await;
             reader.has(&[0..150]);
             assert_eq!(reader.gaps, 0);
@@ -573,11 +566,7 @@ fn a_copy_of_what_is_still_in_the_log_is_not_taken_for_read() {
 #[test]
 fn a_place_that_was_found_stays_in_its_content_when_another_takes_its_place_at_once() {
     runtime().block_on(async {
-        let logs = Logs::new();
-        let mut reader = logs.reader().await;
-        logs.append(0..100);
-        logs.daemon.look();
-        reader.pull().await;
+        let (logs, reader) = Logs::read().await;
         let cursor = Cursor::decode(&reader.stream.cursor(100)).expect("its own");
         let file = logs.daemon.file(&logs.path("app.log"));
         let found = resume::resolve(&[cursor], 0, std::slice::from_ref(&file)).expect("its log is known");
