@@ -120,11 +120,13 @@ impl Resolution {
         let anew = Start { after_gap: true, ..Start::default() };
         let trouble = RefCell::new(None);
         let mut found = find(claim, files, &trouble);
-        // What holds something else by now is looked for once more by the caller.
-        if let Found::At(file, _) = &found
-            && has_changed_since(file, claim)
-        {
-            found = Found::Rewritten(file.clone());
+        let mut tail = None;
+        if let Found::At(file, _) = &found {
+            tail = known_tail(file, claim.offset);
+            // What holds something else by now is looked for once more by the caller.
+            if has_changed_since(file, claim, tail) {
+                found = Found::Rewritten(file.clone());
+            }
         }
         // Bytes that cannot be read at this moment are not gone.
         match (&found, trouble.take()) {
@@ -141,7 +143,7 @@ impl Resolution {
                     self.moved.push(file.log.clone());
                 }
                 self.past.extend(twins(&file, claim).map(|twin| twin.id));
-                let (tail, published) = (known_tail(&file, claim.offset), file.published());
+                let published = file.published();
                 if published.head < claim.offset
                     && let Ok(content) = file.open()
                     && let Err(error) = file.hold_beginning(&*content, &published, claim.offset)
@@ -434,10 +436,10 @@ fn find(claim: &Claim, files: &[Arc<LogFile>], trouble: &RefCell<Option<String>>
     }
 }
 
-/// Whether a file that had the bytes of a claim a moment ago has others there now.
-fn has_changed_since(file: &Arc<LogFile>, claim: &Claim) -> bool {
-    let fits = |tail: Option<TailHash>| tail.is_some_and(|tail| claim.fits_tail(tail));
-    !file.is_archive() && claim.offset > Offset::ZERO && !fits(known_tail(file, claim.offset)) && !is_missing(file)
+/// Whether a file that had the bytes of a claim a moment ago has others there now, where the hash of those is `tail`.
+fn has_changed_since(file: &Arc<LogFile>, claim: &Claim, tail: Option<TailHash>) -> bool {
+    let fits = tail.is_some_and(|tail| claim.fits_tail(tail));
+    !file.is_archive() && claim.offset > Offset::ZERO && !fits && !is_missing(file)
 }
 
 /// Whether a file that nobody can read any more was read to its end.

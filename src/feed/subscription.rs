@@ -274,7 +274,10 @@ impl Subscription {
     ) -> impl Iterator<Item = Point> {
         members.flat_map(move |member| {
             let place = place_of(member, held);
-            let before = member.after.as_ref().filter(|_| place.is_some() && !self.has_gone_on_after(member));
+            // Only who stands at a beginning may be told by what came later that nothing was missed before.
+            let begins = place.is_some_and(|place| place.offset == Offset::ZERO);
+            let tells = |_: &&After| place.is_some() && !(begins && self.has_gone_on_after(member));
+            let before = member.after.as_ref().filter(tells);
             let before = before.filter(|after| !self.index.contains_key(&after.file.id));
             let end = before.and_then(|after| after.end).map(|at| Point { at, is_over: true });
             let is_over = member.file.is_archive() && member.is_read_to_the_end();

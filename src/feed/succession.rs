@@ -29,13 +29,13 @@ use crate::{
         cursor::{EntryCursor, HeadHash, TailHash},
         stream_cursor,
     },
-    file::{
-        ReadAt,
-        lines::{self, KnownHead},
-    },
+    file::lines::{self, KnownHead},
     limits::CURSOR_HEAD_BYTES,
     telemetry::GapReason,
-    watch::{LogFile, Published, copies, logfile::KnownContent},
+    watch::{
+        LogFile, Published, copies,
+        logfile::{KnownContent, first_bytes},
+    },
 };
 
 /// The file whose content came before what another one holds.
@@ -52,7 +52,7 @@ impl After {
     /// is known by, and its beginning: one that begins like the file has been made of that very content.
     pub fn before(file: &Arc<LogFile>, generation: u32) -> Option<Self> {
         let begins = match file.begins(generation) {
-            unknown if unknown.is_empty() => first_bytes(file, CURSOR_HEAD_BYTES as usize).ok()?.into(),
+            unknown if unknown.is_empty() => first_bytes(&*file.open().ok()?, Offset(CURSOR_HEAD_BYTES)).ok()?,
             known => known,
         };
         let is_copy = |kin: &Arc<LogFile>| {
@@ -206,7 +206,7 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFi
     let now = file.published().generation;
     let log = HashSet::from([file.log.path.clone()]);
     feed.catalogue.look_again(log).iter().for_each(|file| feed.hints.touch(file));
-    let mut way = Way { stretches: Vec::new(), last: before.filter(|_| place.at == Offset::ZERO), is_found: false };
+    let mut way = Way { stretches: Vec::new(), last: before.filter(|_| place.at == Offset::ZERO) };
     for generation in place.generation..now {
         let place = match generation == place.generation {
             true => place,
@@ -230,10 +230,8 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFi
 /// The way from one content of a file to the present one, as far as it was found.
 struct Way {
     stretches: Vec<Stretch>,
-    /// The file up to which it was found.
+    /// The file up to which it was found, or, before that, was read.
     last: Option<Arc<LogFile>>,
-    /// Whether any of it was.
-    is_found: bool,
 }
 
 impl Way {
@@ -251,14 +249,13 @@ impl Way {
         if end < written {
             self.stretches.push(Stretch::Missing(None));
         }
-        (self.last, self.is_found) = (Some(copy), true);
+        self.last = Some(copy);
     }
 
     /// Goes on over what lies before a file in the order of its log.
     fn go_up_to(&mut self, file: &Arc<LogFile>) {
         let Some(last) = &self.last else { return };
         let later = between(last, file);
-        self.is_found |= !later.is_empty();
         self.last = later.last().or(Some(last)).cloned();
         self.stretches.extend(later.into_iter().map(|copy| Stretch::Copy(copy, Start::default())));
     }
@@ -277,9 +274,7 @@ pub(super) fn end_of(file: &Arc<LogFile>) -> io::Result<EntryCursor> {
         (false, false) => published.head,
     };
     let (head, tail) = if at == Offset::ZERO {
-        let mut beginning = vec![0; CURSOR_HEAD_BYTES as usize];
-        let got = content.fill_at(&mut beginning, Offset::ZERO)?;
-        stream_cursor::at_beginning(&beginning[..got])
+        stream_cursor::at_beginning(&first_bytes(&*content, Offset(CURSOR_HEAD_BYTES))?)
     } else {
         let beginning = file.beginning(&*content, &published, at)?;
         (HeadHash::of(&beginning, at), lines::known_at(&*content, at)?.tail)
@@ -290,15 +285,8 @@ pub(super) fn end_of(file: &Arc<LogFile>) -> io::Result<EntryCursor> {
 
 /// Whether a file begins like something that is known of another, as far as both go; also where it cannot be read.
 fn begins_alike(file: &LogFile, known: &[u8]) -> bool {
-    let Ok(bytes) = first_bytes(file, known.len()) else { return true };
-    !bytes.is_empty() && known.starts_with(&bytes)
-}
-
-fn first_bytes(file: &LogFile, len: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; len];
-    let got = file.open()?.fill_at(&mut bytes, Offset::ZERO)?;
-    bytes.truncate(got);
-    Ok(bytes)
+    let bytes = file.open().and_then(|content| first_bytes(&*content, Offset(known.len() as u64)));
+    bytes.map_or(true, |bytes| !bytes.is_empty() && known.starts_with(&bytes))
 }
 
 /// The files of a log that come after one and before another, each content once.

@@ -211,7 +211,10 @@ impl LogFile {
 }
 
 /// The first bytes of a file up to a place, as many as cursors carry.
-pub(super) fn first_bytes(reader: &(impl ReadAt + ?Sized), upto: Offset) -> io::Result<Arc<[u8]>> {
+///
+/// # Errors
+/// As the reader.
+pub fn first_bytes(reader: &(impl ReadAt + ?Sized), upto: Offset) -> io::Result<Arc<[u8]>> {
     first_bytes_of(reader, upto.0.min(CURSOR_HEAD_BYTES) as usize)
 }
 

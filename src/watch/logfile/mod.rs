@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::beginning::Content as KnownContent;
+pub use self::beginning::{Content as KnownContent, first_bytes};
 use self::{
     arrival::{Kept, Undecided},
     beginning::{Beginnings, Part},
@@ -377,7 +377,7 @@ impl LogFile {
         let is_stale = truncated && head.at < size && reader.fill_at(&mut [0], Offset(size.0 - 1))? == 0;
         let size = if is_stale { head.at } else { size };
         let end = if size == head.at { head } else { lines::known_at(reader, size)? };
-        let part = if head.at == Offset::ZERO { beginning::first_bytes(reader, size)? } else { Arc::default() };
+        let part = if head.at == Offset::ZERO { first_bytes(reader, size)? } else { Arc::default() };
         // What a copy of it is known by, should it be truncated before anybody reads it.
         let told = Published { generation: before.generation + u32::from(truncated), head: settled, ..before };
         self.beginning(reader, &told, Offset(settled.0.min(CURSOR_HEAD_BYTES)))?;
