@@ -23,7 +23,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use logtap::proto::v1::{Event, ListSourcesRequest, ListSourcesResponse, LogEntry, StreamBatchesRequest};
 use prost::Message;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, UnixListener},
     sync::{mpsc, watch},
 };
@@ -271,8 +271,13 @@ fn greet(state: &Arc<State>, stream: impl AsyncRead + AsyncWrite + Unpin + Send 
         match state.tls.clone() {
             None => talk(state, stream).await,
             Some(config) => {
-                if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
-                    talk(state, stream).await;
+                match TlsAcceptor::from(config).accept(stream).into_fallible().await {
+                    Ok(stream) => talk(state, stream).await,
+                    // As the daemon does: a close before all is read is a reset, which may take the alert from the client.
+                    Err((_, mut stream)) => {
+                        let _ = stream.shutdown().await;
+                        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                    }
                 }
             }
         }
