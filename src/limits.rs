@@ -326,6 +326,12 @@ pub const RESCAN_EVERY: Duration = Duration::from_secs(30);
 pub const BLIND_RESCAN_EVERY: Duration = Duration::from_secs(1);
 /// A watcher that has not looked for so long is taken to be dead.
 pub const READINESS_MAX: Duration = Duration::from_secs(90);
+/// So long the files that come after one that cannot be read wait for it, to keep their order.
+pub const UNREADABLE_HOLD_MAX: Duration = Duration::from_secs(15);
+/// How often a read is tried that fails for the device, where it may be waited for.
+pub const READ_TRIES: u32 = 5;
+/// How long after the first failure it is tried again; twice as long after each further one.
+pub const READ_PAUSE: Duration = Duration::from_millis(1);
 /// How often the files of a log are looked at anew before a cursor is called lost.
 pub const LOST_LOOKS_MAX: usize = 3;
 /// How often the files of a log, and everything at the start, are looked at anew while they move.

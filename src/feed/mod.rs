@@ -45,7 +45,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     entry::{Offset, encode::Shape},
-    file::{Cell, CellError, Content, ReadAt, cell::Plan},
+    file::{Cell, CellError, Content, ReadAt, cell::Plan, read::is_of_device},
     filter::Filter,
     limits::{FORMAT_SAMPLE_RECORDS, OPEN_SEGMENT_AGE_MAX, SCAN_PROCESSORS_SHARE, SCANS_MAX},
     parse,
@@ -389,6 +389,11 @@ impl Feed {
         if let Some((content, reader)) = content.as_ref().and_then(|content| Some((content, content.cached()?))) {
             match job.run(&reader, content) {
                 Err(CellError::Io(_, error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                // Whoever may wait tries more than once.
+                Err(CellError::Io(_, error)) if is_of_device(&error) => {
+                    let source = job.file.log.source.name.clone();
+                    self.telemetry.read_errors.get_or_create(&SourceLabel { source }).inc();
+                }
                 result => {
                     job.count_failure(&result);
                     let result = result.map(|cell| Item::Cell(Arc::new(cell), Instant::now())).map_err(Arc::new);

@@ -1,11 +1,11 @@
 //! An open file of a log, as bytes at offsets, whether it is plain or compressed.
 
-use std::{fs::File, io, num::NonZeroU64, os::unix::fs::FileExt as _, path::Path, sync::Arc};
+use std::{fs::File, io, num::NonZeroU64, path::Path, sync::Arc};
 
 use super::{
-    Cached, ReadAt,
+    Blocking, Cached, ReadAt,
     archive::{Archive, Kind, Parking},
-    identity, read,
+    identity,
 };
 use crate::entry::{Nanos, Offset};
 
@@ -77,14 +77,14 @@ impl Content {
 impl ReadAt for Content {
     fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
         match self {
-            Self::Plain(file) => file.read_at(buf, offset.0),
+            Self::Plain(file) => Blocking(file).read_at(buf, offset),
             Self::Compressed(archive, _) => ReadAt::read_at(&**archive, buf, offset),
         }
     }
 
     fn skip_hole(&self, offset: Offset) -> io::Result<Offset> {
         match self {
-            Self::Plain(file) => read::skip_hole(file, offset),
+            Self::Plain(file) => Blocking(file).skip_hole(offset),
             Self::Compressed(..) => Ok(offset),
         }
     }

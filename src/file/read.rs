@@ -1,6 +1,6 @@
 //! Positional reading, in two manners: only what the page cache has, or whatever it takes.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{fs::File, io, os::unix::fs::FileExt, thread};
 
 use rustix::{
     fs::SeekFrom,
@@ -8,7 +8,10 @@ use rustix::{
 };
 
 use super::archive::Archive;
-use crate::entry::Offset;
+use crate::{
+    entry::Offset,
+    limits::{READ_PAUSE, READ_TRIES},
+};
 
 /// Something with bytes at offsets: a plain file, or what a compressed one holds.
 pub trait ReadAt {
@@ -64,13 +67,21 @@ impl ReadAt for Cached<'_> {
     }
 }
 
-/// Reads whatever it takes; only for threads that may wait.
+/// Reads whatever it takes, a failure of the device that passes included; only for threads that may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocking<'f>(pub &'f File);
 
 impl ReadAt for Blocking<'_> {
     fn read_at(&self, buf: &mut [u8], offset: Offset) -> io::Result<usize> {
-        FileExt::read_at(self.0, buf, offset.0)
+        let (mut tries, mut pause) = (1, READ_PAUSE);
+        loop {
+            match FileExt::read_at(self.0, buf, offset.0) {
+                // What is decided by comparing files would be decided without this one.
+                Err(error) if is_of_device(&error) && tries < READ_TRIES => thread::sleep(pause),
+                result => return result,
+            }
+            (tries, pause) = (tries + 1, pause * 2);
+        }
     }
 
     fn skip_hole(&self, offset: Offset) -> io::Result<Offset> {
@@ -78,8 +89,13 @@ impl ReadAt for Blocking<'_> {
     }
 }
 
+/// Whether it is the device or the network behind a file that failed, which may have passed the next moment.
+pub fn is_of_device(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::IO)
+}
+
 /// Asks the kernel where data begins. That moves the descriptor's own position, which nobody here uses.
-pub(super) fn skip_hole(file: &File, offset: Offset) -> io::Result<Offset> {
+fn skip_hole(file: &File, offset: Offset) -> io::Result<Offset> {
     match rustix::fs::seek(file, SeekFrom::Data(offset.0)) {
         Ok(data) => Ok(Offset(data)),
         // Nothing but a hole up to the end, or a file system that does not tell: reading will.
@@ -100,5 +116,20 @@ impl ReadAt for [u8] {
         let count = buf.len().min(self.len() - from);
         buf[..count].copy_from_slice(&self[from..from + count]);
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_device_refuses_every_time_is_told() {
+        // Nothing is mapped at the beginning of memory, and the kernel calls that an error of the device.
+        let memory = File::open("/proc/self/mem").expect("Linux has it");
+        let error = Blocking(&memory).read_at(&mut [0; 8], Offset::ZERO).expect_err("nothing is there");
+        assert!(is_of_device(&error), "{error}");
+        let missing = File::open("/proc/self/no-such-file").expect_err("it is missing");
+        assert!(!is_of_device(&missing), "{missing}");
     }
 }

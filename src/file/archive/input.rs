@@ -3,8 +3,12 @@
 use std::{
     fs::File,
     io::{self, ErrorKind},
-    os::unix::fs::FileExt as _,
     sync::Arc,
+};
+
+use crate::{
+    entry::Offset,
+    file::{Blocking, ReadAt as _},
 };
 
 /// A forward reader over a file that others read too: it has its own position and never moves the descriptor's.
@@ -68,7 +72,7 @@ impl Input {
         }
         let position = self.at + self.end as u64;
         loop {
-            match self.file.read_at(&mut self.bytes[self.end..], position) {
+            match Blocking(&self.file).read_at(&mut self.bytes[self.end..], Offset(position)) {
                 Ok(count) => {
                     self.end += count;
                     return Ok(count);

@@ -25,14 +25,7 @@ mod parking;
 mod window;
 mod zstd;
 
-use std::{
-    fmt,
-    fs::File,
-    io,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
-    path::Path,
-    sync::Arc,
-};
+use std::{fmt, fs::File, io, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
 
 use self::{
     decoder::{Decoder, Fault, Outcome},
@@ -41,6 +34,7 @@ use self::{
 };
 use crate::{
     entry::Offset,
+    file::{Blocking, ReadAt as _},
     limits::{ARCHIVE_CHECKPOINT_BYTES, ARCHIVE_INPUT_BYTES},
 };
 
@@ -152,12 +146,10 @@ impl Archive {
         let io = |source| ArchiveError::Io { path: Arc::clone(&path), offset: Offset::ZERO, source: Arc::new(source) };
         let stamp = stamp(&file).map_err(io)?;
         let mut magic = [0; Kind::MAGIC_BYTES];
-        match file.read_exact_at(&mut magic, 0) {
-            Ok(()) if Kind::of_magic(&magic) == Some(kind) => {}
-            Ok(()) => return Err(ArchiveError::NotAnArchive { path, kind }),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(ArchiveError::Truncated { path, offset: Offset::ZERO });
-            }
+        match Blocking(&file).fill_at(&mut magic, Offset::ZERO) {
+            Ok(got) if got < magic.len() => return Err(ArchiveError::Truncated { path, offset: Offset::ZERO }),
+            Ok(_) if Kind::of_magic(&magic) == Some(kind) => {}
+            Ok(_) => return Err(ArchiveError::NotAnArchive { path, kind }),
             Err(error) => return Err(io(error)),
         }
         let index = Index::new(stamp, sizes.checkpoint_bytes);
@@ -223,11 +215,8 @@ impl Archive {
             match self.kind {
                 Kind::Gzip => {
                     let mut tail = [0; 4];
-                    match self.file.read_exact_at(&mut tail, size.saturating_sub(4)) {
-                        Ok(()) => Ok(gzip::may_be_whole(size, tail)),
-                        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-                        Err(error) => Err(error),
-                    }
+                    let got = Blocking(&self.file).fill_at(&mut tail, Offset(size.saturating_sub(4)))?;
+                    Ok(got == tail.len() && gzip::may_be_whole(size, tail))
                 }
                 Kind::Zstd => zstd::is_whole(&mut Input::new(Arc::clone(&self.file), 0, LOOK_BYTES), size),
             }
