@@ -5,6 +5,7 @@
 //! Looking for them reads files, on a thread that may wait.
 
 use std::{
+    cell::Cell,
     collections::HashSet,
     io,
     sync::Arc,
@@ -215,12 +216,13 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFi
         let known = file.content(generation);
         let written = known.as_ref().map_or(Offset::ZERO, |known| known.end.at);
         match copy_of(file, known.as_ref(), place) {
-            Some(copy) => way.go_over(copy, place, written),
-            None if file.is_forgotten(generation) => way.stretches.push(Stretch::Missing(None)),
-            None if written > place.read_to => {
+            Found::Copy(copy) => way.go_over(copy, place, written),
+            Found::Unreadable => way.stretches.push(Stretch::Missing(None)),
+            Found::Nowhere if file.is_forgotten(generation) => way.stretches.push(Stretch::Missing(None)),
+            Found::Nowhere if written > place.read_to => {
                 way.stretches.push(Stretch::Missing(Some(written.since(place.read_to))));
             }
-            None => {}
+            Found::Nowhere => {}
         }
     }
     way.go_up_to(file);
@@ -255,9 +257,10 @@ impl Way {
     /// Goes on over what lies before a file in the order of its log.
     fn go_up_to(&mut self, file: &Arc<LogFile>) {
         let Some(last) = &self.last else { return };
-        let later = between(last, file);
+        let (later, is_missing) = between(last, file);
         self.last = later.last().or(Some(last)).cloned();
         self.stretches.extend(later.into_iter().map(|copy| Stretch::Copy(copy, Start::default())));
+        self.stretches.extend(is_missing.then_some(Stretch::Missing(None)));
     }
 }
 
@@ -289,23 +292,25 @@ fn begins_alike(file: &LogFile, known: &[u8]) -> bool {
     bytes.map_or(true, |bytes| !bytes.is_empty() && known.starts_with(&bytes))
 }
 
-/// The files of a log that come after one and before another, each content once.
-fn between(after: &Arc<LogFile>, before: &Arc<LogFile>) -> Vec<Arc<LogFile>> {
+/// The files of a log that come after one and before another, each content once; and whether there are others that cannot
+/// be read.
+fn between(after: &Arc<LogFile>, before: &Arc<LogFile>) -> (Vec<Arc<LogFile>>, bool) {
     let files = before.log.files();
     let lies_between = |file: &&Arc<LogFile>| {
         after.ordinal() < file.ordinal() && file.ordinal() < before.ordinal() && !file.is_undecided()
     };
-    let mut found: Vec<Arc<LogFile>> = Vec::new();
+    let (mut found, mut is_missing): (Vec<Arc<LogFile>>, _) = (Vec::new(), false);
     for file in files.iter().filter(lies_between) {
         let twin = found.last().unwrap_or(after);
         if file.is_compressed() && !twin.is_compressed() && resume::are_twins(file, twin) {
             continue;
         }
-        if settled(file).is_ok() {
-            found.push(file.clone());
+        match settled(file) {
+            Ok(()) => found.push(file.clone()),
+            Err(error) => is_missing |= error.kind() != io::ErrorKind::NotFound,
         }
     }
-    found
+    (found, is_missing)
 }
 
 /// Looks how far a copy is written; nothing more will be.
@@ -318,35 +323,55 @@ fn settled(copy: &LogFile) -> io::Result<()> {
     Ok(())
 }
 
+/// What looking for a content brought.
+enum Found {
+    /// The file that holds it.
+    Copy(Arc<LogFile>),
+    /// Nobody holds it.
+    Nowhere,
+    /// Nobody who can be read holds it.
+    Unreadable,
+}
+
 /// The file that holds a content of `file`, and goes on behind a place in it.
-fn copy_of(file: &Arc<LogFile>, known: Option<&KnownContent>, place: Place) -> Option<Arc<LogFile>> {
+fn copy_of(file: &Arc<LogFile>, known: Option<&KnownContent>, place: Place) -> Found {
     let beginning = known.map(|known| known.beginning.clone()).unwrap_or_default();
     let by = match (place.tail, known) {
         (Some(tail), _) if place.at > Offset::ZERO => KnownHead { at: place.at, tail },
         (_, Some(known)) if known.mark().at > Offset::ZERO => known.mark(),
         // Nothing of it is known, so nothing of it can be known again.
-        _ => return None,
+        _ => return Found::Nowhere,
+    };
+    let is_unreadable = Cell::new(false);
+    let is_it = |copy: &Arc<LogFile>| {
+        let content = copy.open()?;
+        Ok(copies::holds(&*content, &beginning, by)? && settled(copy).map(|()| true)?)
     };
     let holds = |copy: &Arc<LogFile>| {
-        let content = copy.open().ok()?;
-        let holds = copies::holds(&*content, &beginning, by).ok()? && settled(copy).is_ok();
+        let holds = is_it(copy).unwrap_or_else(|error: io::Error| {
+            is_unreadable.set(is_unreadable.get() || error.kind() != io::ErrorKind::NotFound);
+            false
+        });
         holds.then(|| copy.clone())
     };
     let copies = file.copies(place.generation);
     if let Some(copy) = copies.iter().find_map(holds) {
-        return Some(copy);
+        return Found::Copy(copy);
     }
     if place.at == Offset::ZERO {
         // One that was made before the last lines were written holds the rest.
         let settled = copies.into_iter().filter(|copy| settled(copy).is_ok());
-        let longest = settled.max_by_key(|copy| copy.published().size);
-        if longest.is_some() {
-            return longest;
+        if let Some(longest) = settled.max_by_key(|copy| copy.published().size) {
+            return Found::Copy(longest);
         }
     }
     let kin: Vec<_> = file.log.files().into_iter().filter(|kin| !Arc::ptr_eq(kin, file)).collect();
     // What is compressed takes long to look into; most often its plain sibling is still there.
     let (compressed, plain): (Vec<_>, Vec<_>) = kin.into_iter().partition(|kin| kin.is_compressed());
     let longest = plain.iter().filter_map(holds).max_by_key(|copy| copy.published().size);
-    longest.or_else(|| compressed.iter().rev().find_map(holds))
+    match longest.or_else(|| compressed.iter().rev().find_map(holds)) {
+        Some(copy) => Found::Copy(copy),
+        None if is_unreadable.get() => Found::Unreadable,
+        None => Found::Nowhere,
+    }
 }
