@@ -63,6 +63,8 @@ impl Subscription {
                 let source = member.file.log.source.name.clone();
                 self.feed.telemetry.read_errors.get_or_create(&SourceLabel { source }).inc();
                 self.unreadable = Some(format!("{}: {error}", path.display()));
+                // They may have waited for it long enough.
+                self.members.iter_mut().filter(|member| member.hold.is_some()).for_each(|member| member.ready = true);
             }
         }
         Step::Drained

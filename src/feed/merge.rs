@@ -185,10 +185,35 @@ impl Subscription {
         (waiting > 0).then_some(Step::Waiting)
     }
 
-    /// Lets go of files whose predecessors turned out to have nothing more for them to wait for; whether there are any.
+    /// Lets go of files whose predecessors turned out to have nothing more for them to wait for; whether there are any. Those
+    /// that wait for one that may be read soon take no part, and go on waiting afterwards.
     fn let_go_of_held(&mut self) -> bool {
-        let held = self.members.iter_mut().filter(|member| member.order.ahead == Ahead::Unknown);
-        held.map(|member| member.hold = None).count() > 0
+        let is_held = |index: &usize| self.members[*index].order.ahead == Ahead::Unknown;
+        let held: Vec<usize> = (0..self.members.len()).filter(is_held).collect();
+        let waits: Vec<bool> = held.iter().map(|index| self.follow && self.waits_for_unreadable(*index)).collect();
+        for (index, waits) in held.iter().zip(waits) {
+            let member = &mut self.members[*index];
+            if waits {
+                member.order.ahead = Ahead::Nothing;
+            } else {
+                member.hold = None;
+            }
+        }
+        !held.is_empty()
+    }
+
+    /// Whether what a file waits for, at whatever remove, could not be read.
+    fn waits_for_unreadable(&self, index: usize) -> bool {
+        let mut at = index;
+        // A chain that comes back to itself has been gone round by then.
+        for _ in 0..self.members.len() {
+            let Some(before) = self.members[at].hold.and_then(|(file, _)| self.index.get(&file)) else { return false };
+            if self.members[*before].file.may_be_read_soon() {
+                return true;
+            }
+            at = *before;
+        }
+        false
     }
 
     /// Looks at the cell at a file's place; moves past it when nothing in it is to go out.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     entry::{Offset, flag},
     file::Cell,
-    limits::{SCAN_BYTES_MIN, SEGMENT_BYTES, UNGATHERED_MAX},
+    limits::{SCAN_BYTES_MIN, SEGMENT_BYTES, UNGATHERED_MAX, UNREADABLE_HOLD_MAX},
     watch::FileId,
 };
 
@@ -302,6 +302,11 @@ impl Subscription {
         }
         let waits = self.is_held_in(before, chain);
         let before = &self.members[before];
+        if before.file.unreadable_for().is_some_and(|since| since >= UNREADABLE_HOLD_MAX) {
+            // One that cannot be read at all does not keep the others from being read.
+            self.members[index].hold = None;
+            return false;
+        }
         // Not what was known when it was last looked at: that may have been before its last lines were written.
         let published = before.file.published();
         let written = if published.finished { published.size } else { published.head };

@@ -21,6 +21,7 @@ use super::{
     logfile::{Checked, FileId, LogFile, Role},
 };
 use crate::{
+    file::read::is_of_device,
     limits::{
         BLOCKING_CHECKS_MAX, FINISHED_AFTER, POLL_EVERY, PROVISIONAL_AFTER, RECHECK_EVERY, RELEASED_AFTER,
         RETIRED_AFTER, WAKE_AT_ONCE_AFTER, WAKE_INTERVAL,
@@ -158,6 +159,12 @@ impl Pacer {
         let looked = content.size_and_mtime().and_then(|(size, mtime, _)| file.check(&reader, size, mtime, now));
         match looked {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.look_blocking(file),
+            // Whoever may wait tries more than once.
+            Err(error) if is_of_device(&error) => {
+                let source = file.log.source.name.clone();
+                self.telemetry.read_errors.get_or_create(&SourceLabel { source }).inc();
+                self.look_blocking(file);
+            }
             looked => self.looked_at(&file, looked),
         }
     }
@@ -248,10 +255,10 @@ impl Pacer {
             if let Some((.., links)) = file.opened().and_then(|content| content.size_and_mtime().ok()) {
                 file.set_linked(links > 1);
             }
-            if file.is_unreadable() {
-                file.wake();
-            }
             self.hints.touch(file);
+        }
+        for file in self.catalogue.files().iter().filter(|file| file.unreadable_for().is_some() && file.has_readers()) {
+            file.retry();
         }
         self.catalogue.release_held();
         self.catalogue.prune();

@@ -170,6 +170,8 @@ struct State {
     look_trouble: Option<String>,
     /// The last error in reading it, while it holds.
     read_trouble: Option<String>,
+    /// Since when it cannot be read.
+    unreadable_since: Option<Instant>,
 }
 
 impl LogFile {

@@ -1,9 +1,12 @@
 //! What is noted of a file besides how far it is written: errors, formats, and who reads it.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
 
 use super::LogFile;
-use crate::{entry::Offset, sync::lock, watch::Reading};
+use crate::{entry::Offset, limits::UNREADABLE_HOLD_MAX, sync::lock, watch::Reading};
 
 /// What formats were recognised in the records that were looked at for it.
 #[derive(Debug, Default)]
@@ -28,12 +31,28 @@ impl LogFile {
 
     /// Remembers an error in reading it, or that there is none any more. Returns whether that is news.
     pub fn set_read_trouble(&self, trouble: Option<String>) -> bool {
-        replaced(&mut lock(&self.state).read_trouble, trouble)
+        let mut state = lock(&self.state);
+        let since = state.unreadable_since.take();
+        state.unreadable_since = trouble.is_some().then(|| since.unwrap_or_else(Instant::now));
+        replaced(&mut state.read_trouble, trouble)
     }
 
-    /// Whether it could not be read when it was tried last.
-    pub fn is_unreadable(&self) -> bool {
-        lock(&self.state).read_trouble.is_some()
+    /// For how long it could not be read, up to when it was tried last.
+    pub fn unreadable_for(&self) -> Option<Duration> {
+        lock(&self.state).unreadable_since.map(|since| since.elapsed())
+    }
+
+    /// Whether it could not be read when it was tried last, and may be read soon: what comes after it waits until then.
+    pub fn may_be_read_soon(&self) -> bool {
+        self.unreadable_for().is_some_and(|since| since < UNREADABLE_HOLD_MAX)
+    }
+
+    /// Has whoever reads a file of its log try again to read it, also where nobody waits for more of it.
+    pub(in crate::watch) fn retry(&self) {
+        for file in self.log.files() {
+            let interests: Vec<_> = lock(&file.interests).iter().filter_map(Weak::upgrade).collect();
+            interests.iter().for_each(|interest| interest.mark(self.id));
+        }
     }
 
     /// Notes of how many records the format was recognised, and which it was.
