@@ -26,7 +26,7 @@ use super::{
     reconcile::{Change, Known, Seen, Thing, Trouble},
 };
 use crate::{
-    entry::cursor::FileKey,
+    entry::{Offset, cursor::FileKey},
     file::{Stat, archive::Kind},
     limits::{FORGOTTEN_AFTER, HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE, LOOKS_UNTIL_STILL_MAX},
     sync::{Mutex, lock},
@@ -283,7 +283,7 @@ impl Catalogue {
             if low || age > HELD_AGE_MAX || count + 1 > HELD_FILES_MAX || bytes + size > HELD_BYTES_MAX {
                 tracing::error!(path = %file.log.path.display(), size, "let go of a deleted file that was not read whole");
                 file.close();
-                file.set_lost();
+                file.set_lost(Offset(size));
                 file.wake();
             } else {
                 (count, bytes) = (count + 1, bytes + size);

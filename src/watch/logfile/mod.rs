@@ -513,9 +513,14 @@ impl LogFile {
         lock(&self.state).retired.map_or((Offset::ZERO, None), |retired| (retired.at, retired.tail))
     }
 
-    /// Says that it was deleted and let go of: what was not read of it is lost.
-    pub fn set_lost(&self) {
-        lock(&self.state).lost = true;
+    /// Says that it was deleted and let go of when it had this size on the disk: what was not read of it is lost.
+    pub fn set_lost(&self, size: Offset) {
+        let mut state = lock(&self.state);
+        state.lost = true;
+        if !self.is_compressed() {
+            // It may have been written to since it was last looked at.
+            state.published.size = state.published.size.max(size);
+        }
     }
 
     /// Whether it was deleted and let go of.
