@@ -12,7 +12,7 @@ use crate::{
         cursor::{HeadHash, Lineage, TailHash},
         stream_cursor::{Claim, Cursor},
     },
-    file::ReadAt,
+    file::{ReadAt, read::is_passing},
     limits::{COPY_BYTES_MIN, CURSOR_HEAD_BYTES, CURSOR_TAIL_BYTES},
     watch::{FileId, Log, LogFile, Role, copies},
 };
@@ -481,12 +481,6 @@ pub fn are_twins(compressed: &LogFile, plain: &LogFile) -> bool {
     let Some(known) = plain.content(plain.published().generation) else { return false };
     let content = compressed.open();
     content.and_then(|content| copies::holds(&*content, &known.beginning, known.mark())).unwrap_or(false)
-}
-
-/// Whether an error says nothing of the file, and another attempt may do better.
-fn is_passing(error: &io::Error) -> bool {
-    let passing = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOMEM, rustix::io::Errno::IO];
-    passing.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Whether a file has the bytes that a claim is known by.

@@ -30,7 +30,10 @@ use crate::{
         cursor::{EntryCursor, HeadHash, TailHash},
         stream_cursor,
     },
-    file::lines::{self, KnownHead},
+    file::{
+        lines::{self, KnownHead},
+        read::is_passing,
+    },
     limits::CURSOR_HEAD_BYTES,
     telemetry::GapReason,
     watch::{
@@ -293,7 +296,7 @@ fn begins_alike(file: &LogFile, known: &[u8]) -> bool {
 }
 
 /// The files of a log that come after one and before another, each content once; and whether there are others that cannot
-/// be read.
+/// be read for now.
 fn between(after: &Arc<LogFile>, before: &Arc<LogFile>) -> (Vec<Arc<LogFile>>, bool) {
     let files = before.log.files();
     let lies_between = |file: &&Arc<LogFile>| {
@@ -307,7 +310,7 @@ fn between(after: &Arc<LogFile>, before: &Arc<LogFile>) -> (Vec<Arc<LogFile>>, b
         }
         match settled(file) {
             Ok(()) => found.push(file.clone()),
-            Err(error) => is_missing |= error.kind() != io::ErrorKind::NotFound,
+            Err(error) => is_missing |= is_passing(&error),
         }
     }
     (found, is_missing)
@@ -329,7 +332,7 @@ enum Found {
     Copy(Arc<LogFile>),
     /// Nobody holds it.
     Nowhere,
-    /// Nobody who can be read holds it.
+    /// Nobody who can be read for now holds it.
     Unreadable,
 }
 
@@ -349,7 +352,7 @@ fn copy_of(file: &Arc<LogFile>, known: Option<&KnownContent>, place: Place) -> F
     };
     let holds = |copy: &Arc<LogFile>| {
         let holds = is_it(copy).unwrap_or_else(|error: io::Error| {
-            is_unreadable.set(is_unreadable.get() || error.kind() != io::ErrorKind::NotFound);
+            is_unreadable.set(is_unreadable.get() || is_passing(&error));
             false
         });
         holds.then(|| copy.clone())

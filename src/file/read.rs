@@ -7,7 +7,7 @@ use rustix::{
     io::{Errno, ReadWriteFlags},
 };
 
-use super::archive::Archive;
+use super::archive::{Archive, ArchiveError};
 use crate::{
     entry::Offset,
     limits::{READ_PAUSE, READ_TRIES},
@@ -91,7 +91,24 @@ impl ReadAt for Blocking<'_> {
 
 /// Whether it is the device or the network behind a file that failed, which may have passed the next moment.
 pub fn is_of_device(error: &io::Error) -> bool {
-    Errno::from_io_error(error) == Some(Errno::IO)
+    os_code(error) == Some(Errno::IO.raw_os_error())
+}
+
+/// Whether an error says nothing of the file itself, and another attempt may do better.
+pub fn is_passing(error: &io::Error) -> bool {
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO];
+    os_code(error).is_some_and(|code| passing.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// What the kernel said, also where it said it to a decoder.
+fn os_code(error: &io::Error) -> Option<i32> {
+    error.raw_os_error().or_else(|| match error.get_ref()?.downcast_ref()? {
+        ArchiveError::Io { source, .. } => source.raw_os_error(),
+        ArchiveError::NotAnArchive { .. }
+        | ArchiveError::Damaged { .. }
+        | ArchiveError::Truncated { .. }
+        | ArchiveError::WindowTooLarge { .. } => None,
+    })
 }
 
 /// Asks the kernel where data begins. That moves the descriptor's own position, which nobody here uses.
@@ -121,6 +138,8 @@ impl ReadAt for [u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::{path::Path, sync::Arc};
+
     use super::*;
 
     #[test]
@@ -131,5 +150,16 @@ mod tests {
         assert!(is_of_device(&error), "{error}");
         let missing = File::open("/proc/self/no-such-file").expect_err("it is missing");
         assert!(!is_of_device(&missing), "{missing}");
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_a_file_is_through_a_decoder_too() {
+        let of = |errno: Errno| {
+            let source = Arc::new(io::Error::from(errno));
+            io::Error::from(ArchiveError::Io { path: Path::new("app.log.1.gz").into(), offset: Offset(9), source })
+        };
+        assert!(is_passing(&of(Errno::IO)) && is_of_device(&of(Errno::IO)) && is_passing(&of(Errno::MFILE)));
+        let cut = ArchiveError::Truncated { path: Path::new("app.log.1.gz").into(), offset: Offset(9) };
+        assert!(!is_passing(&of(Errno::ACCESS)) && !is_passing(&cut.into()));
     }
 }
