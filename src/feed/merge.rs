@@ -190,15 +190,11 @@ impl Subscription {
     fn let_go_of_held(&mut self) -> bool {
         let is_held = |index: &usize| self.members[*index].order.ahead == Ahead::Unknown;
         let held: Vec<usize> = (0..self.members.len()).filter(is_held).collect();
-        let waits: Vec<bool> = held.iter().map(|index| self.follow && self.waits_for_unreadable(*index)).collect();
-        for (index, waits) in held.iter().zip(waits) {
-            let member = &mut self.members[*index];
-            if waits {
-                member.order.ahead = Ahead::Nothing;
-            } else {
-                member.hold = None;
-            }
-        }
+        // All of them before the first is let go of, which would break the chains of the others.
+        let (waiting, free): (Vec<usize>, _) =
+            held.iter().partition(|index| self.follow && self.waits_for_unreadable(**index));
+        waiting.into_iter().for_each(|index| self.members[index].order.ahead = Ahead::Nothing);
+        free.into_iter().for_each(|index: usize| self.members[index].hold = None);
         !held.is_empty()
     }
 

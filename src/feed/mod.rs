@@ -390,10 +390,7 @@ impl Feed {
             match job.run(&reader, content) {
                 Err(CellError::Io(_, error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 // Whoever may wait tries more than once.
-                Err(CellError::Io(_, error)) if is_of_device(&error) => {
-                    let source = job.file.log.source.name.clone();
-                    self.telemetry.read_errors.get_or_create(&SourceLabel { source }).inc();
-                }
+                ref failed @ Err(CellError::Io(_, ref error)) if is_of_device(error) => job.count_failure(failed),
                 result => {
                     job.count_failure(&result);
                     let result = result.map(|cell| Item::Cell(Arc::new(cell), Instant::now())).map_err(Arc::new);

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     entry::{Offset, flag},
     file::Cell,
-    limits::{SCAN_BYTES_MIN, SEGMENT_BYTES, UNGATHERED_MAX, UNREADABLE_HOLD_MAX},
+    limits::{SCAN_BYTES_MIN, SEGMENT_BYTES, UNGATHERED_MAX},
     watch::FileId,
 };
 
@@ -302,7 +302,7 @@ impl Subscription {
         }
         let waits = self.is_held_in(before, chain);
         let before = &self.members[before];
-        if before.file.unreadable_for().is_some_and(|since| since >= UNREADABLE_HOLD_MAX) {
+        if before.file.is_unreadable() && !before.file.may_be_read_soon() {
             // One that cannot be read at all does not keep the others from being read.
             self.members[index].hold = None;
             return false;

@@ -161,8 +161,7 @@ impl Pacer {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.look_blocking(file),
             // Whoever may wait tries more than once.
             Err(error) if is_of_device(&error) => {
-                let source = file.log.source.name.clone();
-                self.telemetry.read_errors.get_or_create(&SourceLabel { source }).inc();
+                self.count_failure(&file);
                 self.look_blocking(file);
             }
             looked => self.looked_at(&file, looked),
@@ -221,12 +220,17 @@ impl Pacer {
             // It moved or was deleted between the event and the look; the scan that follows knows more.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.hints.rename(file.path()),
             Err(error) => {
-                self.telemetry.read_errors.get_or_create(&SourceLabel { source: source.clone() }).inc();
+                self.count_failure(file);
                 if file.set_trouble(Some(error.to_string())) {
                     tracing::warn!(source, path = %file.path().display(), %error, "cannot be read; tried again");
                 }
             }
         }
+    }
+
+    fn count_failure(&self, file: &LogFile) {
+        let source = file.log.source.name.clone();
+        self.telemetry.read_errors.get_or_create(&SourceLabel { source }).inc();
     }
 
     /// Looks at the files that events do not cover.
@@ -242,7 +246,10 @@ impl Pacer {
     fn recheck(&mut self) {
         let now = Instant::now();
         self.looked.retain(|_, last| now < *last + RECHECK_EVERY);
-        for file in self.catalogue.files().iter().filter(|file| file.is_waited_on()) {
+        let files = self.catalogue.files();
+        // Nobody waits for more of a file of the past, but somebody may be reading it.
+        files.iter().filter(|file| file.is_unreadable()).for_each(|file| file.retry());
+        for file in files.iter().filter(|file| file.is_waited_on()) {
             if file.role() != Role::Live {
                 let quiet = quiet_at_its_end(file);
                 if quiet.is_some_and(|quiet| quiet >= FINISHED_AFTER) {
@@ -256,9 +263,6 @@ impl Pacer {
                 file.set_linked(links > 1);
             }
             self.hints.touch(file);
-        }
-        for file in self.catalogue.files().iter().filter(|file| file.unreadable_for().is_some() && file.has_readers()) {
-            file.retry();
         }
         self.catalogue.release_held();
         self.catalogue.prune();

@@ -168,10 +168,8 @@ struct State {
     changed_at: Option<Instant>,
     /// The last error in opening it or looking at it, while it holds.
     look_trouble: Option<String>,
-    /// The last error in reading it, while it holds.
-    read_trouble: Option<String>,
-    /// Since when it cannot be read.
-    unreadable_since: Option<Instant>,
+    /// The last error in reading it, while it holds, and since when it cannot be read.
+    read_trouble: Option<(String, Instant)>,
 }
 
 impl LogFile {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Weak},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use super::LogFile;
@@ -20,7 +20,7 @@ impl LogFile {
     /// The last error on it, if that still holds.
     pub fn trouble(&self) -> Option<String> {
         let state = lock(&self.state);
-        state.read_trouble.clone().or_else(|| state.look_trouble.clone())
+        state.read_trouble.as_ref().map(|(why, _)| why.clone()).or_else(|| state.look_trouble.clone())
     }
 
     /// Remembers an error in opening it or in looking how far it is written, or that there is none any more. Returns
@@ -32,19 +32,20 @@ impl LogFile {
     /// Remembers an error in reading it, or that there is none any more. Returns whether that is news.
     pub fn set_read_trouble(&self, trouble: Option<String>) -> bool {
         let mut state = lock(&self.state);
-        let since = state.unreadable_since.take();
-        state.unreadable_since = trouble.is_some().then(|| since.unwrap_or_else(Instant::now));
-        replaced(&mut state.read_trouble, trouble)
+        let (before, since) = state.read_trouble.take().unzip();
+        let news = before != trouble;
+        state.read_trouble = trouble.map(|why| (why, since.unwrap_or_else(Instant::now)));
+        news
     }
 
-    /// For how long it could not be read, up to when it was tried last.
-    pub fn unreadable_for(&self) -> Option<Duration> {
-        lock(&self.state).unreadable_since.map(|since| since.elapsed())
+    /// Whether it could not be read when it was tried last.
+    pub fn is_unreadable(&self) -> bool {
+        lock(&self.state).read_trouble.is_some()
     }
 
-    /// Whether it could not be read when it was tried last, and may be read soon: what comes after it waits until then.
+    /// Whether it could not be read when it was tried last, and that has not been so for long: what comes after it waits.
     pub fn may_be_read_soon(&self) -> bool {
-        self.unreadable_for().is_some_and(|since| since < UNREADABLE_HOLD_MAX)
+        lock(&self.state).read_trouble.as_ref().is_some_and(|(_, since)| since.elapsed() < UNREADABLE_HOLD_MAX)
     }
 
     /// Has whoever reads a file of its log try again to read it, also where nobody waits for more of it.
