@@ -135,7 +135,8 @@ impl From<EntryCursor> for Point {
 /// A point in every file of a selection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamCursor {
-    /// When it was made, by the daemon's clock: files born later are new to whoever brings it back.
+    /// When it was made, by the daemon's clock, less what the daemon was behind the files: files born later are new to whoever
+    /// brings it back.
     pub made: Nanos,
     /// Hash of the sources and paths that were selected.
     pub selection: u32,

@@ -194,12 +194,15 @@ impl Subscription {
     }
 
     /// When a cursor that is made now is said to be made. What changed before that is taken for known to whoever brings it
-    /// back; where a file holds something else by now than what a place lies in, all that came between is not.
+    /// back; where a file holds something else by now than what a place lies in, all that came between is not, nor are names
+    /// that have not been looked at.
     fn made(&self, now: Nanos) -> Nanos {
-        if self.members.iter().all(|member| member.file.published().generation == member.generation) {
-            self.made.store(now.0, Ordering::Relaxed);
+        let behind = self.feed.hints.behind().as_nanos() as i64;
+        let known = Nanos(now.0.saturating_sub(behind));
+        if self.members.iter().all(Member::is_known) {
+            self.made.store(known.0, Ordering::Relaxed);
         }
-        now.min(Nanos(self.made.load(Ordering::Relaxed)))
+        known.min(Nanos(self.made.load(Ordering::Relaxed)))
     }
 
     /// Bytes between the cursors and the heads.

@@ -41,6 +41,8 @@ pub struct Hints {
     names_changed: Condvar,
     /// When the thread looked last.
     looked: Mutex<Instant>,
+    /// Since when names may have changed that the thread has taken and is looking at.
+    looking_since: Mutex<Option<Instant>>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -50,6 +52,14 @@ struct Names {
     everything: bool,
     undecided: bool,
     stop: bool,
+    /// Since when there is something to look at.
+    since: Option<Instant>,
+}
+
+impl Names {
+    fn are_changed(&self) -> bool {
+        self.everything || !self.paths.is_empty()
+    }
 }
 
 /// Why waiting ended.
@@ -71,6 +81,7 @@ impl Hints {
             names: Mutex::default(),
             names_changed: Condvar::new(),
             looked: Mutex::new(Instant::now()),
+            looking_since: Mutex::default(),
             telemetry,
         })
     }
@@ -91,13 +102,17 @@ impl Hints {
         } else {
             names.everything = true;
         }
+        names.since.get_or_insert_with(Instant::now);
         drop(names);
         self.names_changed.notify_one();
     }
 
     /// Says that anything may have changed.
     pub fn rescan(&self) {
-        lock(&self.names).everything = true;
+        let mut names = lock(&self.names);
+        names.everything = true;
+        names.since.get_or_insert_with(Instant::now);
+        drop(names);
         self.names_changed.notify_one();
     }
 
@@ -106,9 +121,24 @@ impl Hints {
         lock(&self.looked).elapsed()
     }
 
+    /// For how long names may have changed that have not been looked at: how far behind the files what is known of them may
+    /// be. Nothing, unless the thread is at work or does not get to it.
+    pub fn behind(&self) -> Duration {
+        // In the order in which the thread moves it on, so that it is seen in one of the two.
+        let waiting = lock(&self.names).since;
+        let since = (*lock(&self.looking_since)).or(waiting);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// The files that may have changed since the last call.
     pub(super) fn take_files(&self) -> Vec<Arc<LogFile>> {
         std::mem::take(&mut lock(&self.dirty))
+    }
+
+    /// Everything that was taken before has been looked at.
+    fn has_looked(&self) {
+        *lock(&self.looked) = Instant::now();
+        *lock(&self.looking_since) = None;
     }
 
     fn stop(&self) {
@@ -125,13 +155,16 @@ impl Hints {
     /// Waits for changed names, for at most `patience`; `None` when it is time to stop.
     fn wait(&self, patience: Duration) -> Option<Woken> {
         let names = lock(&self.names);
-        let quiet = |names: &mut Names| !names.stop && !names.everything && names.paths.is_empty() && !names.undecided;
+        let quiet = |names: &mut Names| !names.stop && !names.are_changed() && !names.undecided;
         let waited = self.names_changed.wait_timeout_while(names, patience, quiet);
         let (mut names, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
         if names.stop {
             return None;
         }
-        let names = std::mem::take(&mut *names);
+        let taken = std::mem::take(&mut *names);
+        *lock(&self.looking_since) = taken.since;
+        drop(names);
+        let names = taken;
         Some(match (names.everything, names.paths.is_empty(), names.undecided) {
             (true, ..) => Woken::Names(Scope::All),
             (false, false, _) => Woken::Names(Scope::Paths(names.paths)),
@@ -253,7 +286,7 @@ impl Eyes {
             self.doubted = Some((Instant::now() + DOUBTED_AFTER, 0));
         }
         changed.iter().for_each(|file| self.hints.touch(file));
-        *lock(&self.hints.looked) = Instant::now();
+        self.hints.has_looked();
     }
 
     /// Whether a directory that is watched is gone, or another one by now; looked at now and then after a file has gone.
@@ -390,5 +423,30 @@ fn hint(catalogue: &Catalogue, hints: &Hints, event: notify::Result<Event>) {
         } else if let Some(link) = catalogue.detour(&path) {
             hints.rename(link);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_not_looked_yet_is_behind_since_the_first_change_that_was_told() {
+        let hints = Hints::new(Arc::new(Telemetry::new()));
+        assert_eq!(hints.behind(), Duration::ZERO);
+        let before = Instant::now();
+        hints.rename("a".into());
+        let after = Instant::now();
+        hints.rename("b".into());
+        let behind = |hints: &Hints| Instant::now() - hints.behind();
+        assert!(matches!(hints.wait(Duration::ZERO), Some(Woken::Names(Scope::Paths(paths))) if paths.len() == 2));
+        hints.rescan();
+        // What is being looked at counts, not what came later.
+        assert!(before <= behind(&hints) && hints.behind() >= after.elapsed());
+        hints.has_looked();
+        assert!(behind(&hints) >= after && hints.behind() > Duration::ZERO);
+        assert!(matches!(hints.wait(Duration::ZERO), Some(Woken::Names(Scope::All))));
+        hints.has_looked();
+        assert_eq!(hints.behind(), Duration::ZERO);
     }
 }

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -576,5 +576,27 @@ fn a_place_that_was_found_stays_in_its_content_when_another_takes_its_place_at_o
         let member = Member::new(file.clone(), found.starts[&file.id]);
         assert_eq!((member.generation, file.published().generation), (0, 1));
         assert_eq!(member.cursor().map(|place| place.offset), Some(Offset(100 * 21)));
+    });
+}
+
+/// The daemon may be far behind where the machine is busy.
+#[test]
+fn what_was_written_unseen_before_a_cursor_was_made_comes_although_it_is_compressed_by_then() {
+    runtime().block_on(async {
+        let mut logs = Logs::new();
+        let mut reader = logs.reader().await;
+        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is right").as_secs();
+        reader.stream.cursor(clock - 100);
+        logs.append(0..100);
+        logs.daemon.file(&logs.path("app.log")).mark_dirty();
+        let cursor = reader.stream.cursor(clock + 100);
+        logs.rename_aside();
+        logs.compress();
+        logs.append(100..200);
+        logs.daemon = Daemon::start(logs.dir.path(), CACHE);
+        reader.stream = logs.resume(&cursor, clock + 101).await;
+        reader.pull().await;
+        reader.has(&[0..200]);
+        assert_eq!(reader.gaps, 0);
     });
 }

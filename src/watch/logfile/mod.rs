@@ -536,6 +536,11 @@ impl LogFile {
         self.dirty.store(false, Ordering::Release);
     }
 
+    /// Whether it may have changed since it was looked at.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty.load(Ordering::Acquire)
+    }
+
     /// Whether somebody waits for it.
     pub fn is_waited_on(&self) -> bool {
         lock(&self.interests).iter().any(|interest| interest.strong_count() > 0)
