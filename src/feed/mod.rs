@@ -9,6 +9,7 @@ pub mod cache;
 mod cache_tests;
 pub mod event;
 mod gather;
+mod looks;
 mod loss;
 pub mod member;
 pub mod merge;

@@ -14,6 +14,7 @@ use super::{
     Feed, SharedFilter,
     around::{Around, Nearby},
     event::Event,
+    looks::Looks,
     member::{Member, Start},
     resume::{self, Foreign, Resolution},
     seek::{Span, Stretch},
@@ -25,10 +26,7 @@ use crate::{
     entry::{Nanos, Offset, encode::Shape, stream_cursor::Cursor},
     filter::Filter,
     glob::{Glob, Wildcards},
-    limits::{
-        FINISHED_AFTER, LOST_LOOKS_MAX, PROVISIONAL_AFTER, REQUEST_GLOBS_BYTES_MAX, REQUEST_GLOBS_MAX, SCAN_WAIT_MAX,
-        SKEW_MAX,
-    },
+    limits::{FINISHED_AFTER, PROVISIONAL_AFTER, REQUEST_GLOBS_BYTES_MAX, REQUEST_GLOBS_MAX, SCAN_WAIT_MAX, SKEW_MAX},
     telemetry::GapReason,
     watch::{
         FileId, LogFile, Role,
@@ -259,14 +257,9 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
     // First the place, then the looking: what changes from here on wakes.
     let ticket = interest.join();
     let mut prepared = prepare(feed, &request, interest.members().as_ref().clone(), HashMap::new()).await?;
-    // A rotation that is under way hides files from a look: only what another look does not find is lost.
-    for look in 0..LOST_LOOKS_MAX {
-        let resolution = &prepared.resolution;
-        let lost = resolution.lost.iter().map(|lost| &lost.log);
-        // Once is enough for these: copies are whole before it shows that there is something else in the file.
-        let moved = resolution.moved.iter().filter(|_| look == 0);
-        let logs = lost.chain(resolution.rewritten.iter().map(|file| &file.log)).chain(moved);
-        let logs: HashSet<PathBuf> = logs.map(|log| log.path.clone()).collect();
+    let mut looks = Looks::default();
+    loop {
+        let logs = looks.next(&prepared.resolution);
         if logs.is_empty() {
             break;
         }

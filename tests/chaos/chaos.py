@@ -486,8 +486,10 @@ class Chaos:
     def settle(self, before):
         """The daemon holds what it held before anybody came."""
         for name in ("near", "far", "tiny"):
+            kept = self.place.root / "kept" / name
+            kept.mkdir(parents=True)
             for file in (self.place.root / name).glob("*"):
-                file.unlink()
+                shutil.move(file, kept) if self.arguments.keep else file.unlink()
 
         def settled():
             descriptors, watches, memory = self.daemon.holds()
