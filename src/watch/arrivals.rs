@@ -9,7 +9,7 @@ use super::{
     catalogue::Catalogue,
     copies::{self, Likeness, Suspect},
     logfile::{LogFile, Role},
-    reconcile::{Known, Seen, Thing},
+    reconcile::{Change, Known, Seen, Thing},
 };
 use crate::{
     entry::{Nanos, Offset},
@@ -188,6 +188,20 @@ impl Catalogue {
         let kind = Kind::of_name(&seen.path).filter(|_| seen.path != seen.log);
         let parking = lock(self.known()).parking().clone();
         std::fs::File::open(&seen.path).and_then(|file| Content::new(file, &seen.path, kind, &parking))
+    }
+}
+
+/// Looks into new files that somebody waits for: one whose content begins anew before it is looked into for the first time
+/// does not show that it held another.
+pub(super) fn first_looks(changes: &[Change]) {
+    for change in changes {
+        if let Change::Added(file, _) = change
+            && file.role() == Role::Live
+            && file.is_waited_on()
+            && let Err(error) = file.check_blocking()
+        {
+            tracing::debug!(path = %file.path().display(), %error, "cannot look into a new file");
+        }
     }
 }
 

@@ -234,6 +234,9 @@ impl Catalogue {
         }
         self.refresh_routes();
         self.refresh_interests();
+        if !is_first {
+            arrivals::first_looks(&changes);
+        }
         changes.into_iter().filter_map(|change| self.told(change)).collect()
     }
 

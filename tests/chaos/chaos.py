@@ -168,7 +168,7 @@ class Daemon:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LOGTAP")}
         command = [self.program, "serve", "-c", str(self.place.root / "logtap.toml")]
         if mode == "watches":
-            command = ["strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=inotify_add_watch", "-e",
+            command = ["strace", "-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=inotify_add_watch", "-e",
                        "inject=inotify_add_watch:error=ENOSPC:when=2+2", *command]
         if FAKETIME:
             environment |= {"LD_PRELOAD": FAKETIME[0], "FAKETIME_TIMESTAMP_FILE": str(self.place.root / "clock"),

@@ -600,3 +600,22 @@ fn what_was_written_unseen_before_a_cursor_was_made_comes_although_it_is_compres
         assert_eq!(reader.gaps, 0);
     });
 }
+
+#[test]
+fn a_file_that_begins_anew_just_after_it_was_found_has_held_what_its_copy_has() {
+    runtime().block_on(async {
+        let (logs, mut reader) = Logs::read().await;
+        logs.rename_aside();
+        logs.append(100..150);
+        logs.daemon.look_at_names();
+        logs.copy_and_truncate_unseen();
+        // By now it is longer than when it was found.
+        logs.append(150..300);
+        logs.daemon.look_at_files();
+        reader.pull().await;
+        logs.daemon.look();
+        reader.pull().await;
+        reader.has(&[0..300]);
+        assert_eq!(reader.gaps, 0);
+    });
+}

@@ -83,8 +83,13 @@ impl Daemon {
 
     /// Looks at all names, and at all files that somebody waits for.
     pub fn look(&self) {
-        self.catalogue.scan(&Scope::All);
+        self.look_at_names();
         self.look_at_files();
+    }
+
+    /// Looks at all names.
+    pub fn look_at_names(&self) {
+        self.catalogue.scan(&Scope::All);
     }
 
     /// Looks at all files that somebody waits for, wherever they lie by now.
