@@ -141,8 +141,8 @@ impl Subscription {
             let end = if published.finished { published.size } else { published.head };
             let known = self.index.get(&copy.id).copied();
             if let Some(known) = known.filter(|known| self.members[*known].at() >= start.at) {
-                // It is before the file now, whatever it was thought to come after.
-                self.members[known].hold = hold;
+                // It is before the file now, whatever it was thought to come after, and may have nothing to wait for any more.
+                (self.members[known].hold, self.members[known].ready) = (hold, true);
             } else {
                 let mut next = Member::new(copy.clone(), start);
                 next.nearby = Nearby::of(self.around, start, true);

@@ -354,8 +354,13 @@ fn place_among(known: &[Arc<LogFile>], path: &Path, stat: &Stat, role: Role) -> 
     let older = known.iter().rposition(|file| by_name(file).is_some_and(Ordering::is_gt)).map_or(0, |at| at + 1);
     let younger = |file: &Arc<LogFile>| is_live(&file) || by_name(file).is_some_and(Ordering::is_lt);
     let until = known.iter().position(younger).unwrap_or(known.len()).max(older);
-    // Between those, the last change.
-    let is_younger = |file: &Arc<LogFile>| role == Role::Archive && stat.mtime < file.published().mtime;
+    // Between those, the last change. What is not the past may have been written to long after what comes later was; but where
+    // a file is gone whose content has begun anew, copies were made of what it held before.
+    let is_younger = |file: &Arc<LogFile>| {
+        let changed = file.published().mtime;
+        let leaves_copies = file.role() == Role::Gone && file.published().generation > 0;
+        role == Role::Archive && stat.mtime < changed || leaves_copies && stat.mtime <= changed
+    };
     known[older..until].iter().rposition(|file| !is_younger(file)).map_or(older, |before| older + before + 1)
 }
 

@@ -619,3 +619,30 @@ fn a_file_that_begins_anew_just_after_it_was_found_has_held_what_its_copy_has() 
         assert_eq!(reader.gaps, 0);
     });
 }
+
+#[test]
+fn several_copies_of_a_file_that_is_compressed_by_then_come_in_order() {
+    runtime().block_on(async {
+        for reads in [false, true] {
+            let (logs, mut reader) = Logs::read().await;
+            if reads {
+                logs.append(100..200);
+                logs.daemon.look();
+                reader.pull().await;
+            } else {
+                logs.append(100..200);
+            }
+            for first in [200, 300] {
+                logs.copy_and_truncate_unseen();
+                logs.append(first..first + 100);
+            }
+            logs.rename_aside();
+            logs.compress();
+            logs.append(400..450);
+            logs.daemon.look();
+            reader.pull().await;
+            reader.has(&[0..450]);
+            assert_eq!(reader.gaps, 0);
+        }
+    });
+}
