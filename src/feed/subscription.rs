@@ -441,12 +441,12 @@ impl Subscription {
             }
             let before = file.predecessor.as_ref().and_then(Weak::upgrade);
             member.nearby = Nearby::of(self.around, start, false);
-            member.hold = before.as_ref().map(|before| (before.id, before.published().head));
+            member.hold = before.as_ref().map(|before| (before.id, before.end_so_far()));
             member.after = before.map(|before| After { file: before, end: None });
             // Those that came after it and were known before it.
             let successors =
                 self.members.iter_mut().filter(|member| member.at() == Offset::ZERO && member.follows(file));
-            successors.for_each(|member| member.hold = Some((file.id, file.published().head)));
+            successors.for_each(|member| member.hold = Some((file.id, file.end_so_far())));
             let follows = self.members.iter().any(|member| Arc::ptr_eq(&member.file.log, &file.log));
             let change = if follows { FileChange::Rotated } else { FileChange::Added };
             self.events.push_back(Event::FileChange(file.log.clone(), change));

@@ -210,7 +210,7 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFi
     let now = file.published().generation;
     let log = HashSet::from([file.log.path.clone()]);
     feed.catalogue.look_again(log).iter().for_each(|file| feed.hints.touch(file));
-    let mut way = Way { stretches: Vec::new(), last: before.filter(|_| place.at == Offset::ZERO) };
+    let mut way = Way { file, now, stretches: Vec::new(), last: before.filter(|_| place.at == Offset::ZERO) };
     for generation in place.generation..now {
         let place = match generation == place.generation {
             true => place,
@@ -233,13 +233,16 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFi
 }
 
 /// The way from one content of a file to the present one, as far as it was found.
-struct Way {
+struct Way<'f> {
+    file: &'f Arc<LogFile>,
+    /// The present content.
+    now: u32,
     stretches: Vec<Stretch>,
     /// The file up to which it was found, or, before that, was read.
     last: Option<Arc<LogFile>>,
 }
 
-impl Way {
+impl Way<'_> {
     /// Goes on over a copy of a content that was `written` so far, from a place in it.
     fn go_over(&mut self, copy: Arc<LogFile>, place: Place, written: Offset) {
         if self.last.as_ref().is_some_and(|last| copy.ordinal() <= last.ordinal()) {
@@ -260,10 +263,17 @@ impl Way {
     /// Goes on over what lies before a file in the order of its log.
     fn go_up_to(&mut self, file: &Arc<LogFile>) {
         let Some(last) = &self.last else { return };
-        let (later, is_missing) = between(last, file);
+        let (mut later, is_missing) = between(last, file);
+        // What the file holds now is read there, and in its copy only when that is over.
+        later.retain(|file| !self.is_copy_of_present(file));
         self.last = later.last().or(Some(last)).cloned();
         self.stretches.extend(later.into_iter().map(|copy| Stretch::Copy(copy, Start::default())));
         self.stretches.extend(is_missing.then_some(Stretch::Missing(None)));
+    }
+
+    fn is_copy_of_present(&self, file: &Arc<LogFile>) -> bool {
+        let mut later = self.now..=self.file.published().generation;
+        later.any(|generation| self.file.copies(generation).iter().any(|copy| Arc::ptr_eq(copy, file)))
     }
 }
 

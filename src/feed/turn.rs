@@ -20,7 +20,7 @@ use crate::{
     entry::{Offset, flag},
     file::Cell,
     limits::{SCAN_BYTES_MIN, SEGMENT_BYTES, UNGATHERED_MAX},
-    watch::FileId,
+    watch::{FileId, LogFile},
 };
 
 /// What looking at one member brought.
@@ -230,8 +230,9 @@ impl Subscription {
     pub(super) fn release_held(&mut self, index: usize, at: Offset) {
         let mut reached = vec![(self.members[index].file.id, at)];
         while let Some((id, at)) = reached.pop() {
+            let end = self.index.get(&id).map_or(at, |index| written(&self.members[*index].file));
             for other in &mut self.members {
-                if other.hold.is_some_and(|(file, until)| file == id && until <= at) {
+                if other.hold.is_some_and(|(file, until)| file == id && until.min(end) <= at) {
                     (other.hold, other.ready) = (None, true);
                     // Where its content began anew, it has not reached a place in the present one.
                     if other.generation == other.file.published().generation {
@@ -307,11 +308,10 @@ impl Subscription {
             self.members[index].hold = None;
             return false;
         }
-        // Not what was known when it was last looked at: that may have been before its last lines were written.
-        let published = before.file.published();
-        let written = if published.finished { published.size } else { published.head };
+        let until = until.min(written(&before.file));
         // Where its content began anew, what became of it is still to be found; what it holds now has its own end.
-        let is_behind = published.generation != before.generation || before.read_to() < until && written >= until;
+        let begins_anew = before.file.published().generation != before.generation;
+        let is_behind = begins_anew || before.read_to() < until;
         // What is still to be said of it comes first, too, though nothing of it may be left to read.
         let held = !before.announce.is_empty() || !before.is_lost && (waits || is_behind);
         if !held {
@@ -319,6 +319,13 @@ impl Subscription {
         }
         held
     }
+}
+
+/// Where what can be read of a file ends. Not what was known when it was last looked at: that may have been before its last
+/// lines were written.
+fn written(file: &LogFile) -> Offset {
+    let published = file.published();
+    if published.finished { published.size } else { file.end_so_far() }
 }
 
 /// The end of the unterminated record at `at`, behind the head, where it belongs to the answer.

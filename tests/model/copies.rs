@@ -646,3 +646,36 @@ fn several_copies_of_a_file_that_is_compressed_by_then_come_in_order() {
         }
     });
 }
+
+#[test]
+fn a_copy_of_what_a_file_still_holds_is_not_taken_for_what_came_before() {
+    runtime().block_on(async {
+        let (logs, mut reader) = Logs::read().await;
+        logs.copy_and_truncate_unseen();
+        logs.append(100..200);
+        logs.daemon.look_at_files();
+        logs.copy();
+        logs.daemon.look_at_names();
+        reader.pull().await;
+        truncate(&logs.path("app.log"));
+        logs.append(200..250);
+        logs.daemon.look();
+        reader.pull().await;
+        reader.has(&[0..250]);
+        assert_eq!(reader.gaps, 0);
+    });
+}
+
+#[test]
+fn what_comes_after_a_file_begins_behind_all_that_it_held_before_it_was_looked_into() {
+    let dir = tempfile::tempdir().expect("there is room");
+    fs::write(dir.path().join("app.log"), "one\ntwo\nthr").expect("there is room");
+    let daemon = Daemon::start(dir.path(), CACHE);
+    let file = daemon.file(&dir.path().join("app.log"));
+    assert_eq!(file.end_so_far(), Offset(11));
+    file.check_blocking().expect("it can be read");
+    assert_eq!(file.end_so_far(), Offset(8));
+    truncate(&file.path());
+    file.check_blocking().expect("it can be read");
+    assert_eq!(file.end_so_far(), Offset::ZERO);
+}

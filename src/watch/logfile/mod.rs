@@ -298,6 +298,16 @@ impl LogFile {
         lock(&self.state).published
     }
 
+    /// Where what comes after it may begin: its head or, of a file that lies where it was found and was never looked into, all
+    /// that it held then.
+    pub fn end_so_far(&self) -> Offset {
+        let will_be_seen = matches!(self.role(), Role::Live | Role::Rotated) && !self.is_compressed();
+        let state = lock(&self.state);
+        let is_unseen = state.scanned == Offset::ZERO
+            && state.published == Published { mtime: state.published.mtime, ..Published::default() };
+        if is_unseen && will_be_seen { self.first_size } else { state.published.head }
+    }
+
     /// When the change was seen that led to what is published.
     pub fn changed_at(&self) -> Option<Instant> {
         lock(&self.state).changed_at
