@@ -174,10 +174,10 @@ async fn serve_http2<S: HttpService>(
     let mut http = pin!(builder.serve_connection(TokioIo::new(io), handler.service_for(connection, tls)));
     let result = tokio::select! {
         biased;
-        result = http.as_mut() => result,
+        result = connection.socket.gather(http.as_mut()) => result,
         () = connection.wind_down.cancelled() => {
             http.as_mut().graceful_shutdown();
-            http.await
+            connection.socket.gather(http).await
         }
     };
     ending(result)

@@ -6,15 +6,16 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
+use rustix::net::{SendAncillaryBuffer, SendFlags};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
@@ -28,6 +29,10 @@ pub(super) struct Socket {
     opened: Instant,
     /// Milliseconds after `opened`, plus one, since when the socket takes nothing; 0 while it does.
     blocked: AtomicU64,
+    /// Whether what is written may be held back: somebody pushes.
+    is_gathering: AtomicBool,
+    /// Bytes that may be held back.
+    held: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -67,7 +72,13 @@ impl Socket {
     }
 
     fn new(stream: Stream) -> Self {
-        Self { stream, opened: Instant::now(), blocked: AtomicU64::new(0) }
+        Self {
+            stream,
+            opened: Instant::now(),
+            blocked: AtomicU64::new(0),
+            is_gathering: AtomicBool::new(false),
+            held: AtomicUsize::new(0),
+        }
     }
 
     /// How long there has been something to write that the socket does not take; zero while it takes all.
@@ -76,6 +87,57 @@ impl Socket {
             0 => Duration::ZERO,
             since => self.opened.elapsed().saturating_sub(Duration::from_millis(since - 1)),
         }
+    }
+
+    /// Drives what writes to the socket. Writes that others are likely to follow are held back in the kernel until these
+    /// have come, or a poll brings none: h2 writes each frame by itself, and what costs most of that is to send it.
+    pub(super) async fn gather<F: Future>(&self, mut writer: Pin<&mut F>) -> F::Output {
+        std::future::poll_fn(|context| {
+            let before = self.held.load(Ordering::Relaxed);
+            self.is_gathering.store(true, Ordering::Relaxed);
+            let poll = writer.as_mut().poll(context);
+            self.is_gathering.store(false, Ordering::Relaxed);
+            let held = self.held.load(Ordering::Relaxed);
+            if poll.is_ready() || held == before {
+                self.push();
+            } else if held > 0 {
+                // Once more, after those who have room to send again.
+                context.waker().wake_by_ref();
+            }
+            poll
+        })
+        .await
+    }
+
+    /// Sends what is held back.
+    fn push(&self) {
+        if self.held.swap(0, Ordering::Relaxed) > 0 {
+            // The option is set already, and to set it sends. What fails on a broken socket fails again on the next write.
+            let _ = SockRef::from(&self.fd()).set_tcp_nodelay(true);
+        }
+    }
+
+    /// Writes as much as the socket takes.
+    fn write(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let stream = match &self.stream {
+            Stream::Tcp(stream) => stream,
+            Stream::Unix(stream) => return stream.try_write_vectored(bufs),
+        };
+        let length: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let held = self.held.load(Ordering::Relaxed) + length;
+        // With more held back the socket would take nothing.
+        let holds = length >= limits::SOCKET_HELD_BYTES_MIN && held < limits::SOCKET_UNSENT_BYTES as usize;
+        if !holds || !self.is_gathering.load(Ordering::Relaxed) {
+            let written = stream.try_write_vectored(bufs)?;
+            // What was held back goes with it.
+            self.held.store(0, Ordering::Relaxed);
+            return Ok(written);
+        }
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        let send = || Ok(rustix::net::sendmsg(stream, bufs, &mut SendAncillaryBuffer::default(), flags)?);
+        let written = stream.try_io(Interest::WRITABLE, send)?;
+        self.held.store(held, Ordering::Relaxed);
+        Ok(written)
     }
 
     /// How long the peer's kernel has been silent; `None` where that cannot be known, or need not: a Unix socket's
@@ -107,20 +169,17 @@ impl Socket {
         }
     }
 
-    /// Writes by `attempt` once the socket takes something, and remembers since when it does not.
-    fn poll_write_with(
-        &self,
-        cx: &mut Context<'_>,
-        mut attempt: impl FnMut(&Stream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
+    /// Writes once the socket takes something, and remembers since when it does not.
+    fn poll_write(&self, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
             let Poll::Ready(ready) = self.poll_write_ready(cx) else {
                 self.note_blocked();
                 return Poll::Pending;
             };
             ready?;
-            match attempt(&self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            match self.write(bufs) {
+                // What is held back may be all that it waits for.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.push(),
                 result => {
                     self.blocked.store(0, Ordering::Relaxed);
                     return Poll::Ready(result);
@@ -160,10 +219,7 @@ impl AsyncRead for SocketIo {
 
 impl AsyncWrite for SocketIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_write_with(cx, |stream| match stream {
-            Stream::Tcp(stream) => stream.try_write(buf),
-            Stream::Unix(stream) => stream.try_write(buf),
-        })
+        self.0.poll_write(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -171,10 +227,7 @@ impl AsyncWrite for SocketIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.0.poll_write_with(cx, |stream| match stream {
-            Stream::Tcp(stream) => stream.try_write_vectored(bufs),
-            Stream::Unix(stream) => stream.try_write_vectored(bufs),
-        })
+        self.0.poll_write(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -190,6 +243,43 @@ impl AsyncWrite for SocketIo {
             // The peer was faster.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, pin::pin};
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::limits::{SOCKET_HELD_BYTES_MIN, SOCKET_UNSENT_BYTES};
+
+    #[tokio::test]
+    async fn what_is_held_back_is_sent_when_nothing_follows() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let near = TcpStream::connect(address).await.expect("it listens");
+        near.set_nodelay(true).expect("a TCP socket");
+        let (mut far, _) = listener.accept().await.expect("a connection");
+        let socket = Arc::new(Socket::tcp(near));
+        let min = SOCKET_HELD_BYTES_MIN;
+        for length in [1, min - 1, min, min + 1, 3 * min, SOCKET_UNSENT_BYTES as usize] {
+            let mut io = SocketIo(socket.clone());
+            let mut writer = pin!(async move {
+                io.write_all(&vec![7; length]).await.expect("the peer is there");
+                pending::<()>().await;
+            });
+            let mut got = vec![0; length];
+            tokio::select! {
+                () = socket.gather(writer.as_mut()) => unreachable!("it never ends"),
+                read = far.read_exact(&mut got) => assert_eq!(read.expect("the peer is there"), length),
+            }
+            assert_eq!((got, socket.held.load(Ordering::Relaxed)), (vec![7; length], 0));
         }
     }
 }
