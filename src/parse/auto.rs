@@ -251,16 +251,22 @@ fn digit(line: &[u8], context: &Context, frame: &Frame<'_>, layer: Layer) -> Rea
             return unwrapped(Kind::Cri, &wrapped, frame);
         }
         if let [b' ', b' ', b' ' | b'0'..=b'9', ..] | [b' ', b'0'..=b'9', ..] = line[len..]
-            && let Some(found) = letters::logcat_after_time(stamp, &line[len..])
+            && let Some(severity) = letters::logcat_severity(&line[len..])
         {
-            return lettered(Kind::Logcat, &found, frame);
+            return Reading { kind: Kind::Logcat, severity, time: stamp.moment(frame) };
         }
         return Reading::text(text::read_after_time(line, stamp, len, frame));
     }
     if let [_, _, b'-', _, _, b' ', ..] = line
-        && let Some(found) = letters::logcat(line)
+        && let Some((stamp, len)) = time::numeric::read(line)
     {
-        return lettered(Kind::Logcat, &found, frame);
+        if let Some(severity) = letters::logcat_severity(&line[len..]) {
+            return Reading { kind: Kind::Logcat, severity, time: stamp.moment(frame) };
+        }
+        if let Some(found) = letters::logcat(line) {
+            return lettered(Kind::Logcat, &found, frame);
+        }
+        return Reading::text(text::read_after_time(line, stamp, len, frame));
     }
     if let Some((stamp, len)) = time::numeric::read(line).or_else(|| time::named::day_first(line)) {
         return Reading::text(text::read_after_time(line, stamp, len, frame));

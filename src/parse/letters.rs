@@ -79,21 +79,37 @@ fn logcat_after_user(stamp: Stamp, rest: &[u8]) -> Option<Lettered<'_>> {
 /// Reads what follows logcat's time, in either layout.
 pub fn logcat_after_time(stamp: Stamp, rest: &[u8]) -> Option<Lettered<'_>> {
     let rest = rest.trim_ascii_start();
-    let (pid, after) = digits(rest);
-    if pid.is_empty() {
+    if !rest.first()?.is_ascii_digit() {
         return Some(Lettered { stamp: Some(stamp), ..brief(rest)? });
     }
-    let (thread, after) = digits(after.trim_ascii_start());
-    let [b' ', letter, b' ', message @ ..] = after else { return None };
-    if thread.is_empty() {
-        return None;
-    }
-    let severity = priority(*letter)?;
+    let (pid, severity, message) = threadtime(rest)?;
     let (origin, message) = match memchr::memmem::find(message, b": ") {
         Some(end) => (message[..end].trim_ascii_end(), &message[end + 2..]),
         None => (message.strip_suffix(b":").unwrap_or(message), &[][..]),
     };
     Some(Lettered { severity, stamp: Some(stamp), pid, origin, message })
+}
+
+/// The severity of what [`logcat_after_time`] reads. It does not look for the tag's end, which costs more than the rest.
+#[inline]
+pub fn logcat_severity(rest: &[u8]) -> Option<Option<Severity>> {
+    let rest = rest.trim_ascii_start();
+    if !rest.first()?.is_ascii_digit() {
+        return brief(rest).map(|found| found.severity);
+    }
+    threadtime(rest).map(|(_, severity, _)| severity)
+}
+
+/// The process, severity and `Tag: message` of `1702  2395 D Tag: message`.
+#[inline]
+fn threadtime(rest: &[u8]) -> Option<(&[u8], Option<Severity>, &[u8])> {
+    let (pid, after) = digits(rest);
+    let (thread, after) = digits(after.trim_ascii_start());
+    let [b' ', letter, b' ', message @ ..] = after else { return None };
+    if thread.is_empty() {
+        return None;
+    }
+    Some((pid, priority(*letter)?, message))
 }
 
 /// Reads the header of logcat's long layout, `[ 03-17 16:13:38.811  1702: 2395 D/Tag ]`; the message is on lines of its
