@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -29,41 +29,41 @@ use crate::{
     runtime,
 };
 
-const CACHE: usize = 1 << 20;
+pub const CACHE: usize = 1 << 20;
 
 /// A log, and the daemon that follows it.
-struct Logs {
-    dir: TempDir,
-    daemon: Daemon,
+pub struct Logs {
+    pub dir: TempDir,
+    pub daemon: Daemon,
 }
 
 impl Logs {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("there is room");
         fs::write(dir.path().join("app.log"), "").expect("there is room");
         let daemon = Daemon::start(dir.path(), CACHE);
         Self { dir, daemon }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Appends lines with these numbers to the log.
-    fn append(&self, lines: std::ops::Range<usize>) {
+    pub fn append(&self, lines: std::ops::Range<usize>) {
         let mut log = OpenOptions::new().append(true).open(self.path("app.log")).expect("it is there");
         lines.for_each(|number| writeln!(log, "{}", line(number)).expect("there is room"));
     }
 
     /// Renames the log, and creates it anew.
-    fn rename_aside(&self) {
+    pub fn rename_aside(&self) {
         self.cascade();
         fs::rename(self.path("app.log"), self.path("app.log.1")).expect("it is there");
         fs::write(self.path("app.log"), "").expect("there is room");
     }
 
     /// Compresses the latest of the rotated files.
-    fn compress(&self) {
+    pub fn compress(&self) {
         let (plain, packed) = (self.path("app.log.1"), self.path("app.log.1.gz"));
         let mut gzip = GzEncoder::new(File::create(packed).expect("there is room"), Compression::fast());
         gzip.write_all(&fs::read(&plain).expect("it is there")).expect("there is room");
@@ -72,13 +72,13 @@ impl Logs {
     }
 
     /// Copies the log and truncates it.
-    fn copy_and_truncate_unseen(&self) {
+    pub fn copy_and_truncate_unseen(&self) {
         self.copy();
         truncate(&self.path("app.log"));
     }
 
     /// Copies the log, writes these lines to it, which the daemon sees, and truncates it.
-    async fn copy_and_truncate(&self, late: std::ops::Range<usize>, readers: &mut [&mut Reader]) {
+    pub async fn copy_and_truncate(&self, late: std::ops::Range<usize>, readers: &mut [&mut Reader]) {
         self.copy();
         self.append(late);
         self.daemon.look_at_files();
@@ -88,13 +88,13 @@ impl Logs {
         truncate(&self.path("app.log"));
     }
 
-    fn copy(&self) {
+    pub fn copy(&self) {
         self.cascade();
         fs::copy(self.path("app.log"), self.path("app.log.1")).expect("there is room");
     }
 
     /// Moves every rotated file one number on.
-    fn cascade(&self) {
+    pub fn cascade(&self) {
         for number in (1..30).rev() {
             for suffix in ["", ".gz"] {
                 let from = self.path(&format!("app.log.{number}{suffix}"));
@@ -106,13 +106,13 @@ impl Logs {
     }
 
     /// Deletes the log, and creates it anew.
-    fn delete(&self) {
+    pub fn delete(&self) {
         fs::remove_file(self.path("app.log")).expect("it is there");
         fs::write(self.path("app.log"), "").expect("there is room");
     }
 
     /// A log of a hundred lines, and a reader that has them.
-    async fn read() -> (Self, Reader) {
+    pub async fn read() -> (Self, Reader) {
         let logs = Self::new();
         let mut reader = logs.reader().await;
         logs.append(0..100);
@@ -121,36 +121,36 @@ impl Logs {
         (logs, reader)
     }
 
-    async fn reader(&self) -> Reader {
+    pub async fn reader(&self) -> Reader {
         Reader::new(self.daemon.open(request(true, Start::All, &[]), 1).await.expect("it can be served"))
     }
 
     /// Comes back with a cursor of a whole stream.
-    async fn resume(&self, cursor: &[u8], clock: u64) -> Stream {
+    pub async fn resume(&self, cursor: &[u8], clock: u64) -> Stream {
         let opened = self.daemon.open(request(true, Start::New, &[cursor.to_vec()]), clock).await;
         opened.expect("it can be served")
     }
 }
 
-struct Reader {
-    stream: Stream,
+pub struct Reader {
+    pub stream: Stream,
     lines: Vec<String>,
-    gaps: usize,
+    pub gaps: usize,
     /// How many lines came before each that says that others are missing before it.
     after_gap: Vec<usize>,
 }
 
 impl Reader {
-    fn new(stream: Stream) -> Self {
+    pub fn new(stream: Stream) -> Self {
         Self { stream, lines: Vec::new(), gaps: 0, after_gap: Vec::new() }
     }
 
-    async fn pull(&mut self) {
+    pub async fn pull(&mut self) {
         self.pull_some(usize::MAX).await;
     }
 
     /// Takes so many pieces at most.
-    async fn pull_some(&mut self, pieces: usize) {
+    pub async fn pull_some(&mut self, pieces: usize) {
         let (got, _) = self.stream.pull(pieces).await;
         for (_, got) in got {
             match got {
@@ -166,7 +166,7 @@ impl Reader {
     }
 
     #[track_caller]
-    fn has(&self, ranges: &[std::ops::Range<usize>]) {
+    pub fn has(&self, ranges: &[std::ops::Range<usize>]) {
         let wanted: Vec<_> = ranges.iter().cloned().flatten().map(line).collect();
         assert_eq!(self.lines, wanted);
     }
@@ -176,7 +176,7 @@ fn line(number: usize) -> String {
     format!("line {number:06} of a log")
 }
 
-fn truncate(path: &Path) {
+pub fn truncate(path: &Path) {
     OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(0)).expect("it is there");
 }
 
@@ -577,105 +577,4 @@ fn a_place_that_was_found_stays_in_its_content_when_another_takes_its_place_at_o
         assert_eq!((member.generation, file.published().generation), (0, 1));
         assert_eq!(member.cursor().map(|place| place.offset), Some(Offset(100 * 21)));
     });
-}
-
-/// The daemon may be far behind where the machine is busy.
-#[test]
-fn what_was_written_unseen_before_a_cursor_was_made_comes_although_it_is_compressed_by_then() {
-    runtime().block_on(async {
-        let mut logs = Logs::new();
-        let mut reader = logs.reader().await;
-        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is right").as_secs();
-        reader.stream.cursor(clock - 100);
-        logs.append(0..100);
-        logs.daemon.file(&logs.path("app.log")).mark_dirty();
-        let cursor = reader.stream.cursor(clock + 100);
-        logs.rename_aside();
-        logs.compress();
-        logs.append(100..200);
-        logs.daemon = Daemon::start(logs.dir.path(), CACHE);
-        reader.stream = logs.resume(&cursor, clock + 101).await;
-        reader.pull().await;
-        reader.has(&[0..200]);
-        assert_eq!(reader.gaps, 0);
-    });
-}
-
-#[test]
-fn a_file_that_begins_anew_just_after_it_was_found_has_held_what_its_copy_has() {
-    runtime().block_on(async {
-        let (logs, mut reader) = Logs::read().await;
-        logs.rename_aside();
-        logs.append(100..150);
-        logs.daemon.look_at_names();
-        logs.copy_and_truncate_unseen();
-        // By now it is longer than when it was found.
-        logs.append(150..300);
-        logs.daemon.look_at_files();
-        reader.pull().await;
-        logs.daemon.look();
-        reader.pull().await;
-        reader.has(&[0..300]);
-        assert_eq!(reader.gaps, 0);
-    });
-}
-
-#[test]
-fn several_copies_of_a_file_that_is_compressed_by_then_come_in_order() {
-    runtime().block_on(async {
-        for reads in [false, true] {
-            let (logs, mut reader) = Logs::read().await;
-            if reads {
-                logs.append(100..200);
-                logs.daemon.look();
-                reader.pull().await;
-            } else {
-                logs.append(100..200);
-            }
-            for first in [200, 300] {
-                logs.copy_and_truncate_unseen();
-                logs.append(first..first + 100);
-            }
-            logs.rename_aside();
-            logs.compress();
-            logs.append(400..450);
-            logs.daemon.look();
-            reader.pull().await;
-            reader.has(&[0..450]);
-            assert_eq!(reader.gaps, 0);
-        }
-    });
-}
-
-#[test]
-fn a_copy_of_what_a_file_still_holds_is_not_taken_for_what_came_before() {
-    runtime().block_on(async {
-        let (logs, mut reader) = Logs::read().await;
-        logs.copy_and_truncate_unseen();
-        logs.append(100..200);
-        logs.daemon.look_at_files();
-        logs.copy();
-        logs.daemon.look_at_names();
-        reader.pull().await;
-        truncate(&logs.path("app.log"));
-        logs.append(200..250);
-        logs.daemon.look();
-        reader.pull().await;
-        reader.has(&[0..250]);
-        assert_eq!(reader.gaps, 0);
-    });
-}
-
-#[test]
-fn what_comes_after_a_file_begins_behind_all_that_it_held_before_it_was_looked_into() {
-    let dir = tempfile::tempdir().expect("there is room");
-    fs::write(dir.path().join("app.log"), "one\ntwo\nthr").expect("there is room");
-    let daemon = Daemon::start(dir.path(), CACHE);
-    let file = daemon.file(&dir.path().join("app.log"));
-    assert_eq!(file.end_so_far(), Offset(11));
-    file.check_blocking().expect("it can be read");
-    assert_eq!(file.end_so_far(), Offset(8));
-    truncate(&file.path());
-    file.check_blocking().expect("it can be read");
-    assert_eq!(file.end_so_far(), Offset::ZERO);
 }

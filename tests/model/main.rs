@@ -8,6 +8,7 @@
 //! be left out, as they are printed, with commas.
 
 mod action;
+mod behind;
 mod case;
 mod copies;
 mod daemon;
