@@ -163,8 +163,8 @@ impl Member {
         self.move_to(end, None);
     }
 
-    /// Whether the place can be found again by what is known of the file: it holds what the place lies in, and before all of
-    /// it at least nothing is there that has been written since it was looked at.
+    /// Whether a cursor may rely on what is known of the file: it still holds the content that the place lies in and, where
+    /// nothing of that was ever seen, has not been written to since it was looked at.
     pub fn is_known(&self) -> bool {
         let is_unread = || self.at() == Offset::ZERO && self.file.begins(self.generation).is_empty();
         self.file.published().generation == self.generation && !(self.file.is_dirty() && is_unread())

@@ -230,6 +230,9 @@ impl Subscription {
     pub(super) fn release_held(&mut self, index: usize, at: Offset) {
         let mut reached = vec![(self.members[index].file.id, at)];
         while let Some((id, at)) = reached.pop() {
+            if !self.members.iter().any(|other| other.hold.is_some_and(|(file, _)| file == id)) {
+                continue;
+            }
             let end = self.index.get(&id).map_or(at, |index| written(&self.members[*index].file));
             for other in &mut self.members {
                 if other.hold.is_some_and(|(file, until)| file == id && until.min(end) <= at) {

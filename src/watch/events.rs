@@ -157,14 +157,13 @@ impl Hints {
         let names = lock(&self.names);
         let quiet = |names: &mut Names| !names.stop && !names.are_changed() && !names.undecided;
         let waited = self.names_changed.wait_timeout_while(names, patience, quiet);
-        let (mut names, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
-        if names.stop {
+        let (mut waiting, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        if waiting.stop {
             return None;
         }
-        let taken = std::mem::take(&mut *names);
-        *lock(&self.looking_since) = taken.since;
-        drop(names);
-        let names = taken;
+        let names = std::mem::take(&mut *waiting);
+        *lock(&self.looking_since) = names.since;
+        drop(waiting);
         Some(match (names.everything, names.paths.is_empty(), names.undecided) {
             (true, ..) => Woken::Names(Scope::All),
             (false, false, _) => Woken::Names(Scope::Paths(names.paths)),
