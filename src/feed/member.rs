@@ -1,6 +1,6 @@
 //! One file of a subscription, and how far the subscription is in it.
 
-use std::sync::{Arc, Weak};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     WaitingItem,
@@ -34,6 +34,9 @@ pub struct Start {
     pub generation: Option<u32>,
 }
 
+/// A file, and the place up to which it has to be read first.
+pub type Hold = (FileId, Offset);
+
 /// A file in a subscription.
 pub struct Member {
     /// The file.
@@ -55,7 +58,7 @@ pub struct Member {
     /// Whether the next entry is to say that bytes are missing before it.
     pub after_gap: bool,
     /// The file that has to be read up to a place before this one.
-    pub hold: Option<(FileId, Offset)>,
+    pub hold: Option<Hold>,
     /// What is searched for it.
     pub search_ahead: Option<WaitingItem>,
     /// What a search has gathered for it, being made.
@@ -90,6 +93,16 @@ pub struct Member {
     pub began: Offset,
     at: Offset,
     pub(super) reading: Arc<Reading>,
+}
+
+/// What is left to wait for, where those that `holds` names are waited for no more: what they waited for, at whatever remove.
+pub fn beyond(mut hold: Option<Hold>, holds: &HashMap<FileId, Option<Hold>>) -> Option<Hold> {
+    // A chain that comes back to itself has been gone round by then.
+    for _ in 0..=holds.len() {
+        let Some(next) = hold.and_then(|(file, _)| holds.get(&file)) else { return hold };
+        hold = *next;
+    }
+    None
 }
 
 impl Member {
@@ -190,12 +203,6 @@ impl Member {
         };
         let (key, lineage) = (self.file.identity.key, self.file.log.lineage);
         Some(EntryCursor { key, lineage, offset: at, head, tail, after_piece: self.after_piece })
-    }
-
-    /// Whether `file` was the one before it in its log.
-    pub fn follows(&self, file: &LogFile) -> bool {
-        let before = self.file.predecessor.as_ref().and_then(Weak::upgrade);
-        before.is_some_and(|before| before.id == file.id)
     }
 
     /// Bytes that are read of it altogether, at most.

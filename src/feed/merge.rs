@@ -186,23 +186,26 @@ impl Subscription {
     }
 
     /// Lets go of files whose predecessors turned out to have nothing more for them to wait for; whether there are any. Those
-    /// that wait for one that may be read soon take no part, and go on waiting afterwards.
+    /// that wait for one that may be read soon, or of which it is not known yet what it holds, take no part, and go on waiting
+    /// afterwards.
     fn let_go_of_held(&mut self) -> bool {
         let is_held = |index: &usize| self.members[*index].order.ahead == Ahead::Unknown;
         let held: Vec<usize> = (0..self.members.len()).filter(is_held).collect();
         // All of them before the first is let go of, which would break the chains of the others.
-        let (waiting, free): (Vec<usize>, _) =
-            held.iter().partition(|index| self.follow && self.waits_for_unreadable(**index));
+        let (waiting, free): (Vec<usize>, _) = held.iter().partition(|index| self.follow && self.has_to_wait(**index));
         waiting.into_iter().for_each(|index| self.members[index].order.ahead = Ahead::Nothing);
         free.into_iter().for_each(|index: usize| self.members[index].hold = None);
         !held.is_empty()
     }
 
-    /// Whether what a file waits for, at whatever remove, could not be read.
-    fn waits_for_unreadable(&self, index: usize) -> bool {
+    /// Whether what a file waits for, at whatever remove, could not be read, or is not known.
+    fn has_to_wait(&self, index: usize) -> bool {
         let mut at = index;
         // A chain that comes back to itself has been gone round by then.
         for _ in 0..self.members.len() {
+            if self.waits_for_decision(at) {
+                return true;
+            }
             let Some(before) = self.members[at].hold.and_then(|(file, _)| self.index.get(&file)) else { return false };
             if self.members[*before].file.may_be_read_soon() {
                 return true;

@@ -17,7 +17,7 @@ use super::{
     Feed, SharedFilter,
     around::{Around, Nearby},
     event::{Event, FileChange},
-    member::{Member, Start},
+    member::{self, Member, Start},
     merge::{self, Merge, Order},
     open::Request,
     resume,
@@ -424,9 +424,7 @@ impl Subscription {
         // Whoever waits for one that goes waits for what that one waited for.
         let holds: HashMap<_, _> = gone.iter().map(|member| (member.file.id, member.hold)).collect();
         for member in &mut self.members {
-            while let Some(hold) = member.hold.and_then(|(file, _)| holds.get(&file)) {
-                member.hold = *hold;
-            }
+            member.hold = member::beyond(member.hold, &holds);
         }
         for file in files {
             if self.index.contains_key(&file.id) {
@@ -439,20 +437,39 @@ impl Subscription {
                 // What it held before its content began anew is as new as the rest.
                 member.begin_at_its_first_content();
             }
-            let before = file.predecessor.as_ref().and_then(Weak::upgrade);
             member.nearby = Nearby::of(self.around, start, false);
-            member.hold = before.as_ref().map(|before| (before.id, before.end_so_far()));
+            let before = file.predecessor.as_ref().and_then(Weak::upgrade);
             member.after = before.map(|before| After { file: before, end: None });
-            // Those that came after it and were known before it.
-            let successors =
-                self.members.iter_mut().filter(|member| member.at() == Offset::ZERO && member.follows(file));
-            successors.for_each(|member| member.hold = Some((file.id, file.end_so_far())));
+            self.take_turn(&mut member);
             let follows = self.members.iter().any(|member| Arc::ptr_eq(&member.file.log, &file.log));
             let change = if follows { FileChange::Rotated } else { FileChange::Added };
             self.events.push_back(Event::FileChange(file.log.clone(), change));
             self.members.push(member);
         }
         self.members_changed();
+    }
+
+    /// Has one that joins wait for what comes before it in its log, and what comes next wait for it, where nothing of that was
+    /// read. Where it was, it was of what that file held before the one that joins was written, as long as it is not said to
+    /// hold something else: that goes first.
+    fn take_turn(&mut self, joining: &mut Member) {
+        let (file, ordinal) = (joining.file.clone(), joining.file.ordinal());
+        let of_log = |member: &&mut Member| Arc::ptr_eq(&member.file.log, &file.log);
+        let (before, after): (Vec<_>, Vec<_>) =
+            self.members.iter_mut().filter(of_log).partition(|member| member.file.ordinal() < ordinal);
+        let before = before.into_iter().max_by_key(|member| member.file.ordinal());
+        let after = after.into_iter().min_by_key(|member| member.file.ordinal());
+        let mut first = before.filter(|before| before.hold.is_some() || !before.is_read_to_the_end());
+        match after {
+            Some(after) if after.at() == Offset::ZERO => {
+                after.hold = Some((file.id, file.end_so_far()));
+                if after.order.is_part() {
+                    joining.order = Order::up_to(file.end_so_far());
+                }
+            }
+            after => first = first.or(after),
+        }
+        joining.hold = first.map(|first| (first.file.id, first.file.end_so_far()));
     }
 
     /// Notes the end of a file that it lets go of with what comes next in its log.

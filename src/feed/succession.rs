@@ -18,7 +18,7 @@ use super::{
     Feed,
     around::Nearby,
     event::{Event, FileChange},
-    member::{Member, Start},
+    member::{self, Member, Start},
     merge::Order,
     resume,
     subscription::Subscription,
@@ -121,9 +121,14 @@ impl Subscription {
 
     /// Reads the copies that were found, one after the other, and then what the file holds now.
     fn follow_on(&mut self, index: usize, Succession { stretches, last, generation }: Succession) {
+        // What was to be said of it comes before all of it, and so does what it had to wait for, unless that is one of these.
+        let (mut announce, mut gap) = (std::mem::take(&mut self.members[index].announce), None);
+        let copies = stretches.iter().filter_map(|stretch| match stretch {
+            Stretch::Copy(copy, _) => Some((copy.id, self.members[*self.index.get(&copy.id)?].hold)),
+            Stretch::Missing(_) => None,
+        });
+        let mut hold = member::beyond(self.members[index].hold, &copies.collect());
         let member = &mut self.members[index];
-        // What it had to wait for comes before all of it, and so does what was to be said of it.
-        let (mut hold, mut announce, mut gap) = (member.hold, std::mem::take(&mut member.announce), None);
         let (mut stop, order) = (member.stop, member.order);
         let (mut after_gap, log) = (member.after_gap, member.file.log.clone());
         let before = member.after.take();

@@ -281,6 +281,14 @@ impl Subscription {
         step
     }
 
+    /// Whether it is not known yet what the file holds that came before this one, of which nothing was read: nobody knows what
+    /// comes first. To those who do not follow, it is none of what they asked for.
+    pub(super) fn waits_for_decision(&self, index: usize) -> bool {
+        let member = &self.members[index];
+        let before = member.file.predecessor.as_ref().and_then(Weak::upgrade);
+        self.follow && member.at() == Offset::ZERO && before.is_some_and(|before| before.is_undecided())
+    }
+
     /// Whether another file has to be read up to a place before this one.
     pub(super) fn is_held(&mut self, index: usize) -> bool {
         self.is_held_in(index, &mut Vec::new())
@@ -288,9 +296,7 @@ impl Subscription {
 
     /// The same, at the end of a chain of files that wait for each other: one that comes back to itself is broken there.
     fn is_held_in(&mut self, index: usize, chain: &mut Vec<usize>) -> bool {
-        // While it is not known whether what came before it is news, nobody knows what comes first.
-        let before = self.members[index].file.predecessor.as_ref().and_then(Weak::upgrade);
-        if self.members[index].at() == Offset::ZERO && before.is_some_and(|before| before.is_undecided()) {
+        if self.waits_for_decision(index) {
             return true;
         }
         let Some((file, until)) = self.members[index].hold else { return false };

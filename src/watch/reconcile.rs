@@ -286,9 +286,12 @@ impl Known {
             return;
         }
         let log = self.log(source, &log);
-        // What was the past already when it was found is read before nobody's eyes.
-        let predecessor = log.files().into_iter().rev().find(|file| !file.is_archive());
-        let predecessor = predecessor.map(|file| Arc::downgrade(&file));
+        let known = log.files();
+        let place = place_among(&known, &path, stat, role);
+        // What was the past already when it was found is read before nobody's eyes; and where a copy comes does not depend on
+        // what becomes of others.
+        let is_none = |file: &&Arc<LogFile>| file.is_archive() || role == Role::Archive && file.is_undecided();
+        let predecessor = known[..place].iter().rev().find(|file| !is_none(file)).map(Arc::downgrade);
         let kind = Kind::of_name(&path).filter(|_| path != log.path);
         let compression = kind.map(|kind| (kind, self.parking.clone()));
         self.next += 1;

@@ -97,6 +97,29 @@ fn a_copy_of_what_a_file_still_holds_is_not_taken_for_what_came_before() {
     });
 }
 
+/// What a file held before anybody looked into it nobody knows again: its copy is news.
+#[test]
+fn a_copy_that_is_found_late_comes_before_what_nobody_has_read_of_a_later_file() {
+    runtime().block_on(async {
+        let (mut logs, mut reader) = Logs::read().await;
+        let cursor = reader.stream.cursor(100);
+        logs.rename_aside();
+        logs.append(100..200);
+        let aside = logs.path("elsewhere");
+        fs::copy(logs.path("app.log"), &aside).expect("there is room");
+        truncate(&logs.path("app.log"));
+        logs.append(200..300);
+        logs.daemon = Daemon::start(logs.dir.path(), CACHE);
+        reader.stream = logs.resume(&cursor, 101).await;
+        logs.cascade();
+        fs::rename(aside, logs.path("app.log.1")).expect("it is there");
+        logs.daemon.look();
+        reader.pull().await;
+        reader.has(&[0..300]);
+        assert_eq!(reader.gaps, 0);
+    });
+}
+
 #[test]
 fn what_comes_after_a_file_begins_behind_all_that_it_held_before_it_was_looked_into() {
     let dir = tempfile::tempdir().expect("there is room");
