@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -444,7 +444,11 @@ pub(super) fn look(file: &Arc<LogFile>) {
         }
         file.beginning(&*content, &published, published.head)
     });
-    let trouble = looked.err().map(|error| error.to_string());
+    let trouble = looked.err().filter(|error| {
+        // It moved or was deleted meanwhile; the look at the names knows more.
+        error.kind() != io::ErrorKind::NotFound
+    });
+    let trouble = trouble.map(|error| error.to_string());
     if let (true, Some(why)) = (file.set_trouble(trouble.clone()), trouble) {
         tracing::warn!(source = file.log.source.name, path = %file.path().display(), why, "cannot be read; tried again");
     }

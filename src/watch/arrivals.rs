@@ -3,7 +3,7 @@
 //! A copy is not sent: everybody had its bytes. Whether a file is one only its content tells, and while it is being
 //! written, only after a while; until then nobody gets to see it. Reads files, on the watcher's thread.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use super::{
     catalogue::Catalogue,
@@ -90,13 +90,17 @@ impl Catalogue {
         }
         let (candidates, least) =
             if seen.path == seen.log { (others, Offset(COPY_BYTES_MIN)) } else { (kin, Offset(1)) };
-        if seen.path != seen.log && self.is_packed(seen, &candidates) {
+        let content = self.read_content(seen);
+        if seen.path != seen.log
+            && let Ok(content) = &content
+            && is_packed(&seen.path, content, &candidates).unwrap_or(false)
+        {
             return Arrival::Known;
         }
         if stat.size == Offset::ZERO {
             return Arrival::Undecided;
         }
-        let compared = self.read_content(seen).and_then(|content| compare(&content, stat.size, least, &candidates));
+        let compared = content.and_then(|content| compare(&content, stat.size, least, &candidates));
         if let Ok(compared) = &compared
             && let Some((original, generation)) = compared.original(seen.path != seen.log)
         {
@@ -153,7 +157,13 @@ impl Catalogue {
         let compared = compare(&content, size, least, &candidates)?;
         match (&compared, compared.original(!is_live)) {
             (_, Some(original)) => take_for_copy(file, Some(original))?,
-            (Compared::Other, None) => {}
+            (..) if !is_live && is_packed(&file.path(), &content, &candidates)? => take_for_copy(file, None)?,
+            (Compared::Other, None) if is_live => {}
+            // Its end is known before what comes after it is met.
+            (Compared::Other, None) => {
+                file.measure()?;
+                file.settle();
+            }
             (_, None) if quiet => take_for_copy(file, None)?,
             (_, None) => return Ok(false),
         }
@@ -173,22 +183,20 @@ impl Catalogue {
         if matches!(holds, Ok(true)) { Arrival::Continues(held.head) } else { Arrival::News }
     }
 
-    /// Whether a file that lies where rotated files do is one of `kin` in other clothes, by its name. The one that lay there
-    /// last may be long gone, and this another one: unless it begins as that did.
-    fn is_packed(&self, seen: &Seen, kin: &[Arc<LogFile>]) -> bool {
-        let Some(plain) = Kind::of_name(&seen.path).map(|_| seen.path.with_extension("")) else { return false };
-        let Some(twin) = kin.iter().rfind(|file| file.path() == plain) else { return false };
-        let suspect =
-            self.read_content(seen).and_then(|content| Suspect::new(&content).map(|suspect| suspect.may_be(twin)));
-        // What cannot be read for now has a name to go by.
-        suspect.unwrap_or(true)
-    }
-
     fn read_content(&self, seen: &Seen) -> io::Result<Content> {
         let kind = Kind::of_name(&seen.path).filter(|_| seen.path != seen.log);
         let parking = lock(self.known()).parking().clone();
         std::fs::File::open(&seen.path).and_then(|file| Content::new(file, &seen.path, kind, &parking))
     }
+}
+
+/// Whether a file that lies where rotated files do is one of `kin` in other clothes, by its name. The one that lay there last
+/// may be long gone, and this another one: unless it begins as that did. What somebody waited for and nobody could look into
+/// does not tell.
+fn is_packed(path: &Path, content: &Content, kin: &[Arc<LogFile>]) -> io::Result<bool> {
+    let Some(plain) = Kind::of_name(path).map(|_| path.with_extension("")) else { return Ok(false) };
+    let Some(twin) = kin.iter().rfind(|file| file.path() == plain) else { return Ok(false) };
+    Ok((twin.is_archive() || !twin.is_unseen()) && Suspect::new(content)?.may_be(twin))
 }
 
 /// Looks into new files that somebody waits for: one whose content begins anew before it is looked into for the first time

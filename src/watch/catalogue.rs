@@ -461,9 +461,14 @@ impl Catalogue {
                 tracing::info!(source = file.log.source.name, path = %file.path().display(), "file found");
                 Some(file)
             }
-            Change::Displaced(file) => {
+            Change::Displaced(file, from) => {
                 let (source, role) = (&file.log.source.name, file.role());
-                tracing::info!(source, path = %file.log.path.display(), now = ?role, "file left its path");
+                // A rotation moves all that was rotated before, which is nothing to be told of.
+                if from == file.log.path {
+                    tracing::info!(source, path = %from.display(), now = ?role, "file left its path");
+                } else {
+                    tracing::debug!(source, path = %from.display(), now = ?role, "file left its path");
+                }
                 Some(file)
             }
             Change::Troubled(path, trouble) => {

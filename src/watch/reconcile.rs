@@ -114,8 +114,8 @@ pub struct Trouble {
 pub enum Change {
     /// A file joined, which is what is said of it.
     Added(Arc<LogFile>, Arrival),
-    /// A file lost its live path to another one, or just lost it.
-    Displaced(Arc<LogFile>),
+    /// A file lost this path to another one, or just lost it.
+    Displaced(Arc<LogFile>, PathBuf),
     /// A path turned out not to be readable as a file.
     Troubled(PathBuf, Trouble),
 }
@@ -254,7 +254,7 @@ impl Known {
             let file = file.clone();
             self.by_path.remove(&seen.path);
             file.moved(None, Role::Gone);
-            changes.push(Change::Displaced(file));
+            changes.push(Change::Displaced(file, seen.path.clone()));
         }
     }
 
@@ -400,7 +400,7 @@ mod tests {
         let name = |file: &LogFile| format!("{} {:?} of {}", file.identity.ino, file.role(), file.log.path.display());
         let told = |change: &Change| match change {
             Change::Added(file, _) => format!("+ {}", name(file)),
-            Change::Displaced(file) => format!("- {}", name(file)),
+            Change::Displaced(file, _) => format!("- {}", name(file)),
             Change::Troubled(path, trouble) => format!("! {} {}", path.display(), trouble.why),
         };
         changes.iter().map(told).collect()

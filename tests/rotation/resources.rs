@@ -1,6 +1,12 @@
 //! What the daemon holds does not grow with the number of rotations.
 
-use std::fs;
+use std::{
+    fs::{self, File},
+    io::Write as _,
+};
+
+use flate2::{Compression, write::GzEncoder};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::{
     follower::{Follower, address_of},
@@ -49,4 +55,42 @@ async fn descriptors_and_watches_are_flat_over_a_thousand_rotations() {
     eventually("what was deleted to be let go of", || held(&daemon).0 <= before.0 + 64);
     println!("files and watches: {before:?} before, {:?} after", held(&daemon));
     assert_eq!(held(&daemon).1, before.1, "watches");
+}
+
+/// Leaves a daemon without a descriptor to open anything with, or gives them back.
+fn limit_descriptors(daemon: &Daemon, current: Option<u64>) {
+    let pid = Pid::from_raw(daemon.pid().try_into().expect("it is a pid")).expect("it is not zero");
+    prlimit(Some(pid), Resource::Nofile, Rlimit { current, maximum: current.max(Some(1024)) }).expect("it is ours");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_opened_before_it_was_compressed_comes_from_there() {
+    let logs = Logs::new();
+    let path = logs.write("app.log", "");
+    let daemon = Daemon::serve([&path]);
+    let follower = Follower::connected(&address_of(&daemon)).await;
+    logs.append("app.log", "first\n");
+    follower.has(1).await;
+
+    limit_descriptors(&daemon, Some(3));
+    logs.rename("app.log", "app.log.1");
+    logs.append("app.log", "second\nthird\n");
+    let is_unreadable = |log: &str| log.lines().any(|line| line.contains("app.log") && line.contains("os error 24"));
+    eventually("it to be seen that it cannot be read", || is_unreadable(&daemon.log()));
+    // What was rotated first is gone, so that nothing but its content tells that the next one is not the same compressed.
+    fs::remove_file(logs.path("app.log.1")).expect("it is there");
+    let packed = logs.path("packed");
+    let mut gzip = GzEncoder::new(File::create(&packed).expect("there is room"), Compression::fast());
+    gzip.write_all(&fs::read(&path).expect("it is there")).expect("there is room");
+    gzip.finish().expect("there is room");
+    fs::remove_file(&path).expect("it is there");
+    fs::rename(packed, logs.path("app.log.1.gz")).expect("it is there");
+    eventually("it to be found", || daemon.log().contains("app.log.1.gz"));
+    logs.append("app.log", "fourth\n");
+    limit_descriptors(&daemon, Some(1024));
+    logs.append("app.log", "fifth\n");
+    follower.has(5).await;
+    let got = follower.got();
+    assert_eq!(got.messages(), ["first", "second", "third", "fourth", "fifth"]);
+    assert_eq!(got.gaps, []);
 }

@@ -302,10 +302,14 @@ impl LogFile {
     /// that it held then.
     pub fn end_so_far(&self) -> Offset {
         let will_be_seen = matches!(self.role(), Role::Live | Role::Rotated) && !self.is_compressed();
+        if will_be_seen && self.is_unseen() { self.first_size } else { self.published().head }
+    }
+
+    /// Whether nobody has looked into it and found anything.
+    pub fn is_unseen(&self) -> bool {
         let state = lock(&self.state);
-        let is_unseen = state.scanned == Offset::ZERO
-            && state.published == Published { mtime: state.published.mtime, ..Published::default() };
-        if is_unseen && will_be_seen { self.first_size } else { state.published.head }
+        let now = state.published;
+        state.scanned == Offset::ZERO && now == Published { mtime: now.mtime, ..Published::default() }
     }
 
     /// When the change was seen that led to what is published.
