@@ -14,6 +14,7 @@ const { Position } = await import(`${ASSETS}/position.js`);
 const { Reader, Writer } = await import(`${ASSETS}/protobuf.js`);
 const { highlights, isNarrower, parseSearch, patternsOf, predicateOf } = await import(`${ASSETS}/search.js`);
 const { EVERYTHING, escapeGlob, localFilter, narrows } = await import(`${ASSETS}/selection.js`);
+const { EDGE, Session } = await import(`${ASSETS}/session.js`);
 const { KIND, Store } = await import(`${ASSETS}/store.js`);
 const { Clock, nanosOf, parseTime, rfc3339, timestampOf } = await import(`${ASSETS}/time.js`);
 const { View } = await import(`${ASSETS}/view.js`);
@@ -143,6 +144,37 @@ describe("wire", () => {
     assert.deepEqual(position.resume, [bytes(1), bytes(2), bytes(3)]);
     assert.deepEqual(position.advance({ cursor: bytes(4), delta: false }), bytes(4));
     assert.deepEqual(position.resume, [bytes(4)]);
+  });
+});
+
+describe("session", () => {
+  const chunkOf = (...messages) =>
+    new JsonChunk(
+      messages.map((message) => ({ message, timestamp: "1", severity: "SEVERITY_INFO", source: "s", path: "/s" })),
+    );
+  const batch = (parts) => ({ chunk: null, events: [], cursor: null, start: null, delta: false, ...parts });
+
+  test("a_search_that_tells_how_far_it_is_before_it_knows_where_it_starts_leaves_older_lines_to_be_loaded", async () => {
+    const store = new Store();
+    store.append(chunkOf("of the selection before"));
+    const searching = batch({ events: [{ kind: "progress", scanned: 1, total: 2 }] });
+    const shown = [];
+    const transport = {
+      token: () => "",
+      async *follow() {
+        yield searching;
+        shown.push(store.text(store.head));
+        yield batch({ chunk: chunkOf("found"), start: bytes(1), cursor: bytes(2) });
+      },
+    };
+    const events = { changed: () => {}, isFollowing: () => true };
+    const session = new Session({ store, transport, events });
+    session.start(EVERYTHING, { tail: 1 });
+    while (session.live !== "ended") await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(shown, ["of the selection before"]);
+    assert.equal(store.text(store.head), "found");
+    assert.deepEqual(session.startCursor(), bytes(1));
+    assert.equal(session.older, EDGE.MORE);
   });
 });
 

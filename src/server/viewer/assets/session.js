@@ -227,14 +227,17 @@ export class Session {
     this.events.changed();
   }
 
-  /** The first batch of a start replaces what was on screen until now. */
-  beginWindow(batch) {
-    if (!this.fresh) return;
+  /**
+   * The first batch of a start replaces what was on screen until now. While the server still searches for where the
+   * stream begins its batches only tell how far that has come: they have no start, and nothing is known of what lies above.
+   */
+  beginWindow({ start }) {
+    if (!this.fresh || !start) return;
     this.fresh = false;
     this.store.clear();
     this.error = null;
-    if (batch.start) this.store.mark(batch.start, this.selection, 0);
-    this.older = batch.start ? EDGE.MORE : EDGE.DONE;
+    this.store.mark(start, this.selection, 0);
+    this.older = EDGE.MORE;
   }
 
   add(chunk) {
