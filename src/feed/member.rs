@@ -215,8 +215,8 @@ impl Member {
         let published = self.file.published();
         self.is_lost
             || published.generation == self.generation
-                && self.read_to() >= published.head
-                && self.read_to() >= published.size
+                && self.read_to() >= published.head.max(published.size).max(self.file.end_so_far())
+                && !self.file.may_hold_more()
     }
 
     /// Takes in how far an archive goes, which a search from the end has found out.

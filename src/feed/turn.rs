@@ -312,7 +312,7 @@ impl Subscription {
         }
         let waits = self.is_held_in(before, chain);
         let before = &self.members[before];
-        if before.file.is_unreadable() && !before.file.may_be_read_soon() {
+        if before.file.is_given_up() {
             // One that cannot be read at all does not keep the others from being read.
             self.members[index].hold = None;
             return false;
@@ -320,7 +320,7 @@ impl Subscription {
         let until = until.min(written(&before.file));
         // Where its content began anew, what became of it is still to be found; what it holds now has its own end.
         let begins_anew = before.file.published().generation != before.generation;
-        let is_behind = begins_anew || before.read_to() < until;
+        let is_behind = begins_anew || before.read_to() < until || before.file.may_hold_more();
         // What is still to be said of it comes first, too, though nothing of it may be left to read.
         let held = !before.announce.is_empty() || !before.is_lost && (waits || is_behind);
         if !held {

@@ -209,6 +209,7 @@ impl Pacer {
             Ok(checked) => {
                 if file.set_trouble(None) {
                     tracing::info!(source, path = %file.path().display(), "readable again");
+                    file.retry();
                 }
                 if let Some(quiet) = file.unsettled_for(Instant::now()) {
                     self.settle_later(file, quiet);
@@ -248,7 +249,7 @@ impl Pacer {
         self.looked.retain(|_, last| now < *last + RECHECK_EVERY);
         let files = self.catalogue.files();
         // Nobody waits for more of a file of the past, but somebody may be reading it.
-        files.iter().filter(|file| file.is_unreadable()).for_each(|file| file.retry());
+        files.iter().filter(|file| file.trouble().is_some()).for_each(|file| file.retry());
         for file in files.iter().filter(|file| file.is_waited_on()) {
             if file.role() != Role::Live {
                 let quiet = quiet_at_its_end(file);

@@ -1,11 +1,15 @@
 //! A daemon that is behind: what happened to files between two of its looks, and before its first look into one.
 
-use std::{fs, time::SystemTime};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    time::SystemTime,
+};
 
 use logtap::entry::Offset;
 
 use crate::{
-    copies::{CACHE, Logs, truncate},
+    copies::{CACHE, Logs, line, truncate},
     daemon::Daemon,
     runtime,
 };
@@ -113,6 +117,29 @@ fn a_copy_that_is_found_late_comes_before_what_nobody_has_read_of_a_later_file()
         reader.stream = logs.resume(&cursor, 101).await;
         logs.cascade();
         fs::rename(aside, logs.path("app.log.1")).expect("it is there");
+        logs.daemon.look();
+        reader.pull().await;
+        reader.has(&[0..300]);
+        assert_eq!(reader.gaps, 0);
+    });
+}
+
+#[test]
+fn what_comes_after_a_file_that_cannot_be_looked_into_for_now_waits_for_it() {
+    runtime().block_on(async {
+        let (logs, mut reader) = Logs::read().await;
+        logs.rename_aside();
+        logs.daemon.look();
+        let file = logs.daemon.file(&logs.path("app.log"));
+        file.set_trouble(Some("there are no descriptors".to_owned()));
+        logs.rename_aside();
+        logs.append(200..300);
+        logs.daemon.look();
+        reader.pull().await;
+        reader.has(&[0..100]);
+        let mut rotated = File::options().append(true).open(logs.path("app.log.1")).expect("it is there");
+        (100..200).for_each(|number| writeln!(rotated, "{}", line(number)).expect("there is room"));
+        file.set_trouble(None);
         logs.daemon.look();
         reader.pull().await;
         reader.has(&[0..300]);

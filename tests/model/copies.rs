@@ -172,7 +172,7 @@ impl Reader {
     }
 }
 
-fn line(number: usize) -> String {
+pub fn line(number: usize) -> String {
     format!("line {number:06} of a log")
 }
 

@@ -22,7 +22,7 @@ pub use self::beginning::{Content as KnownContent, first_bytes};
 use self::{
     arrival::{Kept, Undecided},
     beginning::{Beginnings, Part},
-    notes::FormatSeen,
+    notes::{FormatSeen, Trouble},
 };
 use super::{interest::Interest, log::Log, reading::Reading};
 use crate::{
@@ -167,9 +167,9 @@ struct State {
     /// When the last change was seen, for the delivery histogram.
     changed_at: Option<Instant>,
     /// The last error in opening it or looking at it, while it holds.
-    look_trouble: Option<String>,
-    /// The last error in reading it, while it holds, and since when it cannot be read.
-    read_trouble: Option<(String, Instant)>,
+    look_trouble: Option<Trouble>,
+    /// The last error in reading it, while it holds.
+    read_trouble: Option<Trouble>,
 }
 
 impl LogFile {

@@ -16,43 +16,67 @@ pub(super) struct FormatSeen {
     name: Option<&'static str>,
 }
 
+/// An error that holds.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    why: String,
+    /// Since when there has been one.
+    since: Instant,
+}
+
+impl Trouble {
+    /// Whether it has not been so for long.
+    fn may_pass(&self) -> bool {
+        self.since.elapsed() < UNREADABLE_HOLD_MAX
+    }
+}
+
 impl LogFile {
     /// The last error on it, if that still holds.
     pub fn trouble(&self) -> Option<String> {
         let state = lock(&self.state);
-        state.read_trouble.as_ref().map(|(why, _)| why.clone()).or_else(|| state.look_trouble.clone())
+        let trouble = state.read_trouble.as_ref().or(state.look_trouble.as_ref());
+        trouble.map(|trouble| trouble.why.clone())
     }
 
     /// Remembers an error in opening it or in looking how far it is written, or that there is none any more. Returns
     /// whether that is news.
     pub fn set_trouble(&self, trouble: Option<String>) -> bool {
-        replaced(&mut lock(&self.state).look_trouble, trouble)
+        note(&mut lock(&self.state).look_trouble, trouble)
     }
 
     /// Remembers an error in reading it, or that there is none any more. Returns whether that is news.
     pub fn set_read_trouble(&self, trouble: Option<String>) -> bool {
-        let mut state = lock(&self.state);
-        let (before, since) = state.read_trouble.take().unzip();
-        let news = before != trouble;
-        state.read_trouble = trouble.map(|why| (why, since.unwrap_or_else(Instant::now)));
-        news
+        note(&mut lock(&self.state).read_trouble, trouble)
     }
 
-    /// Whether it could not be read when it was tried last.
-    pub fn is_unreadable(&self) -> bool {
-        lock(&self.state).read_trouble.is_some()
+    /// Whether it cannot be read or looked into, and has not been able to be for so long that what comes after it does not wait
+    /// for it any more.
+    pub fn is_given_up(&self) -> bool {
+        let state = lock(&self.state);
+        state.read_trouble.iter().chain(&state.look_trouble).any(|trouble| !trouble.may_pass())
     }
 
     /// Whether it could not be read when it was tried last, and that has not been so for long: what comes after it waits.
     pub fn may_be_read_soon(&self) -> bool {
-        lock(&self.state).read_trouble.as_ref().is_some_and(|(_, since)| since.elapsed() < UNREADABLE_HOLD_MAX)
+        lock(&self.state).read_trouble.as_ref().is_some_and(Trouble::may_pass)
     }
 
-    /// Has whoever reads a file of its log try again to read it, also where nobody waits for more of it.
+    /// Whether it could not be looked into when that was tried last, and that has not been so for long: it may hold more than
+    /// is known.
+    pub fn may_hold_more(&self) -> bool {
+        lock(&self.state).look_trouble.as_ref().is_some_and(Trouble::may_pass)
+    }
+
+    /// Has whoever reads a file of its log try again to read it, also where nobody waits for more of it, and see whether what
+    /// comes after it has still to wait.
     pub(in crate::watch) fn retry(&self) {
         for file in self.log.files() {
             let interests: Vec<_> = lock(&file.interests).iter().filter_map(Weak::upgrade).collect();
-            interests.iter().for_each(|interest| interest.mark(self.id));
+            for interest in interests {
+                interest.mark(self.id);
+                interest.mark(file.id);
+            }
         }
     }
 
@@ -92,9 +116,10 @@ impl LogFile {
     }
 }
 
-/// Puts `value` in the place of another; whether it is another one.
-fn replaced(place: &mut Option<String>, value: Option<String>) -> bool {
-    let news = *place != value;
-    *place = value;
+/// Takes in an error, or that there is none any more; whether that is news.
+fn note(known: &mut Option<Trouble>, why: Option<String>) -> bool {
+    let news = known.as_ref().map(|known| &known.why) != why.as_ref();
+    let since = known.as_ref().map_or_else(Instant::now, |known| known.since);
+    *known = why.map(|why| Trouble { why, since });
     news
 }
