@@ -267,6 +267,9 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
         let contents = prepared.resolution.contents();
         prepared = prepare(feed, &request, interest.members().as_ref().clone(), contents).await?;
     }
+    if !request.resume.is_empty() {
+        tracing::debug!(resolution = ?prepared.resolution, "where cursors lead");
+    }
     if let (Some(lost), false) = (prepared.resolution.lost.first(), request.gaps_in_band) {
         return Err(OpenError::ResumeLost(lost.index));
     }

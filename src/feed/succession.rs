@@ -71,6 +71,7 @@ impl After {
 }
 
 /// What became of one content of a file.
+#[derive(Debug)]
 enum Stretch {
     /// A file holds it; reading goes on there.
     Copy(Arc<LogFile>, Start),
@@ -234,6 +235,7 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFi
         }
     }
     way.go_up_to(file);
+    tracing::debug!(?file, from = place.generation, at = place.at.0, to = now, way = ?way.stretches, "what followed in a file");
     Succession { stretches: way.stretches, last: After::before(file, now), generation: now }
 }
 

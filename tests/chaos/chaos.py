@@ -238,6 +238,14 @@ class Tail:
         self.runs += 1
         self.start()
 
+    def is_through(self, lines):
+        """Whether so many lines came. One that found no daemon when it began has given up, and is run again, as its user would."""
+        if self.process.poll() is not None:
+            self.ends.append(signal.SIGTERM)
+            self.runs += 1
+            self.start()
+        return sum(self.judge()[0].values()) >= lines
+
     def judge(self):
         """Lines that came of each log, and what is wrong with them."""
         reached, wrong, announced = collections.Counter(), collections.Counter(), 0
@@ -474,7 +482,7 @@ class Chaos:
             lines = result["lines"] if name == "near" else lines
         for tail in self.tails:
             try:
-                until(lambda: sum(tail.judge()[0].values()) >= lines, 60, f"tail-{tail.number} is through")
+                until(lambda: tail.is_through(lines), 60, f"tail-{tail.number} is through")
             except RuntimeError as error:
                 self.wrong.append(str(error))
             tail.end(signal.SIGTERM)
