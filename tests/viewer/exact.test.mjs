@@ -36,7 +36,7 @@ describe("staying exact", () => {
         await state(page, "Connection lost, trying again…");
         await host.start();
         host.append("app", lines(next + 50, next + 60));
-        await seen(page, `line ${String(next + 59).padStart(7, "0")}`, 20_000);
+        await seen(page, `line ${String(next + 59).padStart(7, "0")}`);
         next += 60;
       }
       const rows = await allRows(page);
@@ -68,7 +68,7 @@ describe("staying exact", () => {
         await state(page, "Connection lost, trying again…");
         await host.start();
         host.append("app", lines(250, 260));
-        await seen(page, "line 0000259", 20_000);
+        await seen(page, "line 0000259");
         const rows = (await allRows(page)).filter(({ notice }) => !notice);
         const numbers = rows.map(({ text }) => Number(/line (\d+)/.exec(text)[1])).sort((a, b) => a - b);
         const wanted = [...Array.from({ length: 100 }, (_, i) => i), ...Array.from({ length: 260 }, (_, i) => i)];
@@ -76,7 +76,7 @@ describe("staying exact", () => {
           numbers,
           wanted.sort((a, b) => a - b),
         );
-        await eventually(async () => (await host.metric("logtap_streams{")) === 1, 5_000, "the next poll");
+        await eventually(async () => (await host.metric("logtap_streams{")) === 1, 30_000, "the next poll");
         await closed(page);
         await eventually(async () => (await host.metric("logtap_streams{")) === 0, 2_000, "the subscription to end");
       }));
@@ -97,7 +97,7 @@ describe("staying exact", () => {
         }
         const numbers = async () =>
           (await allRows(page)).filter(({ notice }) => !notice).map(({ text }) => Number(/line (\d+)/.exec(text)[1]));
-        await eventually(async () => (await numbers()).length === 430, 10_000, "older lines to be loaded");
+        await eventually(async () => (await numbers()).length === 430, 30_000, "older lines to be loaded");
         assert.deepEqual(
           await numbers(),
           Array.from({ length: 430 }, (_, i) => i),
@@ -135,10 +135,10 @@ describe("staying exact", () => {
         const page = await open(browser, `http://127.0.0.1:${proxy.address().port}/`);
         if (label === "gRPC-Web") {
           // It has been found out that answers get through.
-          await eventually(() => count === 2, 20_000, "the second call");
+          await eventually(() => count === 2, 30_000, "the second call");
           held[0]();
         }
-        await seen(page, "line 0000399", 40_000);
+        await seen(page, "line 0000399");
         await state(page, "Live");
         assert.equal(await page.textContent("#wire"), label);
         await closed(page);
@@ -188,7 +188,7 @@ describe("staying exact", () => {
       rmSync(host.path("app"));
       host.append("app", lines(500, 510));
       await host.start();
-      await seen(page, "line 0000509", 20_000);
+      await seen(page, "line 0000509");
       await seen(page, "Gap: ");
       await closed(page);
     }));

@@ -155,25 +155,45 @@ export async function open(browser, url, { width = 1280, height = 800, scheme = 
       !request.url().startsWith("data:") &&
       page.problems.push(`asked elsewhere: ${request.url()}`),
   );
+  const wait = page.waitForFunction.bind(page);
+  page.waitForFunction = (...parameters) => untilItHolds(page, wait, parameters);
   if (before) await before(page);
   await page.goto(url);
   return page;
 }
 
 /** Waits for the list to show a text. */
-export function seen(page, text, timeout = 10_000) {
+export function seen(page, text) {
   return page.waitForFunction(
     (wanted) =>
       [...document.querySelectorAll(".row:not([hidden]) .text")].some((row) => row.textContent.includes(wanted)),
     text,
-    { timeout },
   );
 }
 
 /** Waits for the state of the stream, as the status line says it. */
-export function state(page, text, timeout = 15_000) {
-  return page.waitForFunction((wanted) => document.querySelector("#status-text").textContent === wanted, text, {
-    timeout,
+export function state(page, text) {
+  return page.waitForFunction((wanted) => document.querySelector("#status-text").textContent === wanted, text);
+}
+
+/** Waits for a condition in the page, and tells what the page shows when it does not come. */
+async function untilItHolds(page, wait, [condition, wanted, options]) {
+  try {
+    return await wait(condition, wanted, options);
+  } catch (error) {
+    const instead = await page.evaluate(whatIsShown);
+    const what = `${condition} of ${JSON.stringify(wanted)}`;
+    throw new Error(`${error.message} It was waited for ${what}; instead: ${instead}`, { cause: error });
+  }
+}
+
+/** In the page: the state in its own words, and the first and the last rows on screen. */
+function whatIsShown() {
+  const texts = (selector) => [...document.querySelectorAll(selector)].map(({ textContent }) => textContent.trim());
+  const rows = texts(".row:not([hidden]) .text");
+  return JSON.stringify({
+    state: texts("#status-text, #wire, #loaded, .edge, #pill:not([hidden]), #empty:not([hidden])"),
+    rows: rows.length > 6 ? [...rows.slice(0, 3), "…", ...rows.slice(-3)] : rows,
   });
 }
 

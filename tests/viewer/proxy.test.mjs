@@ -27,7 +27,7 @@ async function behindNginx(host, location, body) {
   const ended = new Promise((resolve) => nginx.once("exit", resolve));
   try {
     const url = `http://127.0.0.1:${port}/`;
-    await eventually(async () => (await fetch(`${url}healthz`)).ok, 10_000, "nginx to answer");
+    await eventually(async () => (await fetch(`${url}healthz`)).ok, 30_000, "nginx to answer");
     await body(url);
   } finally {
     nginx.kill("SIGTERM");

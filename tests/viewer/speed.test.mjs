@@ -1,9 +1,15 @@
 // How fast it is, and that it stays so.
 
 import assert from "node:assert/strict";
-import { cpus, loadavg } from "node:os";
 import { after, before, describe, test } from "node:test";
 import { closed, launch, line, lines, median, open, seen, state, toTheBeginning, withHost } from "./harness.mjs";
+
+/**
+ * By the clock everything takes longer by what it waits for a processor, and on two of them the daemon, the writer and the
+ * browser's own painting want theirs meanwhile. One attempt without such a wait shows what the page itself needs.
+ */
+const TRIES_MAX = 5;
+const ROUNDS_MAX = 3;
 
 let browser;
 before(async () => {
@@ -18,8 +24,7 @@ describe("speed", () => {
     () =>
       withHost({ app: lines(0, 130_000) }, async (host) => {
         const tries = [];
-        // Another program can hold up any one attempt.
-        while (tries.length < 4 && !tries.some(({ clock }) => clock < 100)) {
+        while (tries.length < TRIES_MAX && !tries.some(({ clock }) => clock < 100)) {
           const page = await open(browser, `${host.url}?tail=100000`);
           await page.waitForFunction(() => document.querySelector("#loaded").textContent.includes("100,000"), null, {
             timeout: 60_000,
@@ -39,8 +44,7 @@ describe("speed", () => {
           .map(({ clock, work }) => `${clock.toFixed(0)} ms (${work.toFixed(0)} ms of work)`)
           .join(", ");
         console.log(`show errors: painted after ${said}`);
-        const best = (of) => Math.min(...tries.map(of));
-        assert.ok(best(({ clock }) => clock) < 100 || (isBusy() && best(({ work }) => work) < 100), said);
+        assert.ok(Math.min(...tries.map(({ clock }) => clock)) < 100, said);
       }),
   );
 
@@ -62,7 +66,7 @@ describe("speed", () => {
       await closed(page);
     }));
 
-  test("20000_lines_a_second_leave_the_page_responsive_and_its_memory_flat", { timeout: 120_000 }, () =>
+  test("20000_lines_a_second_leave_the_page_responsive_and_its_memory_flat", { timeout: 180_000 }, () =>
     withHost({ app: lines(0, 1_000) }, async (host) => {
       const page = await open(browser, `${host.url}?tail=1000`);
       await state(page, "Live");
@@ -76,20 +80,30 @@ describe("speed", () => {
       let next = await flood(host, 1_000, 7_000);
       const full = await heap();
       await page.evaluate(watchLongTasks);
-      const tasks = await tasksOf(browser, async () => {
-        next = await flood(host, next, 10_000);
-      });
-      const clock = await page.evaluate(() => Math.max(0, ...globalThis.tasks));
-      await seen(page, `line ${String(next - 1).padStart(7, "0")}`, 30_000);
+      const rounds = [];
+      while (rounds.length < ROUNDS_MAX && !rounds.some(({ clock }) => clock < 100)) {
+        const { count, longest } = await tasksOf(browser, async () => {
+          next = await flood(host, next, 10_000);
+        });
+        const clock = await page.evaluate(() => Math.max(0, ...globalThis.tasks.splice(0)));
+        rounds.push({ clock, work: longest, tasks: count });
+        await seen(page, `line ${String(next - 1).padStart(7, "0")}`);
+      }
       const later = await heap();
-      console.log(
-        `flood: ${next} lines, longest task ${tasks.longest.toFixed(0)} ms of work (${clock} ms by the clock), ` +
-          `${tasks.count} tasks, memory ${full.toFixed(0)} MiB then ${later.toFixed(0)} MiB`,
+      const said = rounds.map(
+        ({ clock, work, tasks }) =>
+          `${clock > 0 ? `${clock} ms` : "under 50 ms"} (${work.toFixed(0)} ms of work, ${tasks} tasks)`,
       );
-      assert.ok(tasks.count > 100, `${tasks.count} tasks were seen`);
-      // By the clock a task is longer by what it waits for a processor; on two of them the daemon, the writer and the
-      // browser's own painting want theirs meanwhile.
-      assert.ok(tasks.longest < 100, `longest task ${tasks.longest} ms`);
+      console.log(
+        `flood: ${next} lines, longest task ${said.join(", then ")}; ` +
+          `memory ${full.toFixed(1)} MiB, then ${later.toFixed(1)} MiB`,
+      );
+      assert.ok(
+        rounds.every(({ tasks }) => tasks > 100),
+        "hardly any tasks were seen",
+      );
+      assert.ok(Math.max(...rounds.map(({ work }) => work)) < 100, `longest task ${said.join(", then ")}`);
+      assert.ok(Math.min(...rounds.map(({ clock }) => clock)) < 100, `longest task ${said.join(", then ")}`);
       assert.ok(later - full < 12, `${full} MiB became ${later} MiB`);
       await closed(page);
     }),
@@ -132,14 +146,6 @@ function watchLongTasks() {
   globalThis.tasks = [];
   const collect = (list) => globalThis.tasks.push(...list.getEntries().map(({ duration }) => Math.round(duration)));
   new PerformanceObserver(collect).observe({ type: "longtask" });
-}
-
-/**
- * Whether other programs want the processors so much that the clock tells of them instead of the page. Then what counts
- * is how long the page's thread itself worked.
- */
-function isBusy() {
-  return loadavg()[0] > cpus().length;
 }
 
 /**

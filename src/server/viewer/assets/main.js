@@ -48,6 +48,10 @@ const session = new Session({
     refused: (why) => controls.show(state.selection, why),
     isFollowing: () => list.following,
     anchored: (row) => anchored(row),
+    detaching: () => {
+      view.sync(0);
+      status.countFresh();
+    },
     renumbered: () => list.select(null),
   },
 });

@@ -33,8 +33,9 @@ export const EDGE = { MORE: "more", LOADING: "loading", DONE: "done", FAILED: "f
 
 /**
  * `events` are calls to the page: `changed()` after every step, `needToken(wrong)` when the server wants one,
- * `refused(why)` when it does not take the search, `anchored(row)` when a jump has found its row, `renumbered()` when
- * row numbers changed their meaning; `isFollowing()` asks whether the reader is at the newest row.
+ * `refused(why)` when it does not take the search, `anchored(row)` when a jump has found its row, `detaching()` before the
+ * newest rows go from under a reader who looks at older ones, `renumbered()` when row numbers changed their meaning;
+ * `isFollowing()` asks whether the reader is at the newest row.
  */
 export class Session {
   constructor({ store, transport, events }) {
@@ -273,6 +274,8 @@ export class Session {
   }
 
   detach() {
+    // From here on lines are only counted; how many have come until now is told by the rows, of which some go.
+    this.events.detaching();
     const cursor = this.store.trimTail(this.store.rows);
     if (!cursor) return;
     this.newer = EDGE.MORE;
