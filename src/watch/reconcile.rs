@@ -287,7 +287,8 @@ impl Known {
         }
         let log = self.log(source, &log);
         let known = log.files();
-        let place = place_among(&known, &path, stat, role);
+        let twin = twin_of(&path, role, arrival, &known);
+        let place = place_among(&known, &path, stat, role, twin.as_ref());
         // What was the past already when it was found is read before nobody's eyes; and where a copy comes does not depend on
         // what becomes of others.
         let is_none = |file: &&Arc<LogFile>| file.is_archive() || role == Role::Archive && file.is_undecided();
@@ -297,7 +298,7 @@ impl Known {
         self.next += 1;
         let file = LogFile::new(FileId(self.next), log.clone(), path.clone(), stat, predecessor, compression);
         let file = Arc::new(file);
-        log.insert(&file, |known| place_among(known, &path, stat, role));
+        log.insert(&file, |known| place_among(known, &path, stat, role, twin.as_ref()));
         match (self.gone.pop(&stat.identity), role) {
             (Some(end), Role::Live) => file.known_before(end.at, Some(end.tail)),
             // It came back where the past lies.
@@ -333,17 +334,26 @@ impl Known {
     }
 }
 
-/// Where a file belongs among the files of its log, the oldest first.
-fn place_among(known: &[Arc<LogFile>], path: &Path, stat: &Stat, role: Role) -> usize {
+/// The file of its log of which one that is compressed is the same in other clothes: the one that it was found to be a copy
+/// of, else the one that lay last where it lay before by its name.
+fn twin_of(path: &Path, role: Role, arrival: &Arrival, known: &[Arc<LogFile>]) -> Option<Arc<LogFile>> {
+    let plain = Kind::of_name(path).filter(|_| role == Role::Archive).map(|_| path.with_extension(""))?;
+    match arrival {
+        Arrival::Copy(original, generation) => {
+            let is_all = original.role() == Role::Gone && original.published().generation == *generation;
+            is_all.then(|| original.clone())
+        }
+        _ => known.iter().rfind(|file| file.path() == plain).cloned(),
+    }
+}
+
+/// Where a file belongs among the files of its log, the oldest first: behind its twin, where it has one.
+fn place_among(known: &[Arc<LogFile>], path: &Path, stat: &Stat, role: Role, twin: Option<&Arc<LogFile>>) -> usize {
     if role == Role::Live {
         return known.len();
     }
-    let plain = Kind::of_name(path).map(|_| path.with_extension(""));
-    if role == Role::Archive
-        && let Some(twin) = plain.and_then(|plain| known.iter().rposition(|file| file.path() == plain))
-    {
-        // The same in other clothes.
-        return twin + 1;
+    if let Some(at) = twin.and_then(|twin| known.iter().position(|file| file.id == twin.id)) {
+        return at + 1;
     }
     let Some(log) = known.first().map(|file| file.log.path.clone()) else { return 0 };
     let mine = rank(&log, path);
@@ -464,6 +474,21 @@ mod tests {
         assert_eq!(order(&known), [2, 1, 3, 9]);
         known.take_in(vec![file("/a", &s, 9), rotated("/a.3", 4, 90), rotated("/a-20260102", 5, 10)]);
         assert_eq!(order(&known), [4, 2, 1, 3, 5, 9]);
+    }
+
+    #[test]
+    fn a_compressed_file_lies_behind_what_it_is_of_whatever_lay_there_before() {
+        let (mut known, s) = (Known::default(), source());
+        let rotated = |path: &str, ino: u64| Seen { log: "/a".into(), ..file(path, &s, ino) };
+        known.take_in(vec![file("/a", &s, 1)]);
+        known.take_in(vec![file("/a", &s, 2), rotated("/a.1", 1)]);
+        known.take_in(vec![file("/a", &s, 2), nothing("/a.1", &s)]);
+        known.take_in(vec![file("/a", &s, 3), rotated("/a.1", 2)]);
+        let live = known.at(Path::new("/a")).expect("it is there").clone();
+        let packed = Seen { arrival: Arrival::Copy(live, 0), ..rotated("/a.1.gz", 5) };
+        known.take_in(vec![file("/a", &s, 4), rotated("/a.2", 2), nothing("/a.1", &s), packed]);
+        let order: Vec<u64> = known.of_log("s", Path::new("/a")).iter().map(|file| file.identity.ino).collect();
+        assert_eq!(order, [1, 2, 3, 5, 4]);
     }
 
     #[test]
