@@ -15,6 +15,7 @@ const { Reader, Writer } = await import(`${ASSETS}/protobuf.js`);
 const { highlights, isNarrower, parseSearch, patternsOf, predicateOf } = await import(`${ASSETS}/search.js`);
 const { EVERYTHING, escapeGlob, localFilter, narrows } = await import(`${ASSETS}/selection.js`);
 const { EDGE, Session } = await import(`${ASSETS}/session.js`);
+const { Status } = await import(`${ASSETS}/status.js`);
 const { KIND, Store } = await import(`${ASSETS}/store.js`);
 const { Clock, nanosOf, parseTime, rfc3339, timestampOf } = await import(`${ASSETS}/time.js`);
 const { View } = await import(`${ASSETS}/view.js`);
@@ -152,6 +153,13 @@ describe("session", () => {
     new JsonChunk(
       messages.map((message) => ({ message, timestamp: "1", severity: "SEVERITY_INFO", source: "s", path: "/s" })),
     );
+  /** Waits for the stream of a session to end; an error in it shows as itself. */
+  const ended = async (session) => {
+    while (session.live !== "ended") {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (session.error) throw session.error;
+    }
+  };
   const batch = (parts) => ({ chunk: null, events: [], cursor: null, start: null, delta: false, ...parts });
 
   test("a_search_that_tells_how_far_it_is_before_it_knows_where_it_starts_leaves_older_lines_to_be_loaded", async () => {
@@ -170,11 +178,40 @@ describe("session", () => {
     const events = { changed: () => {}, isFollowing: () => true };
     const session = new Session({ store, transport, events });
     session.start(EVERYTHING, { tail: 1 });
-    while (session.live !== "ended") await new Promise((resolve) => setImmediate(resolve));
+    await ended(session);
     assert.deepEqual(shown, ["of the selection before"]);
     assert.equal(store.text(store.head), "found");
     assert.deepEqual(session.startCursor(), bytes(1));
     assert.equal(session.older, EDGE.MORE);
+  });
+
+  test("lines_that_the_files_held_are_not_counted_as_new_however_early_the_reader_stops_following", async () => {
+    const store = new Store();
+    const view = new View(store, () => []);
+    const counted = [];
+    const count = () => {
+      view.sync(1_000);
+      counted.push(status.countFresh());
+    };
+    const transport = {
+      token: () => "",
+      async *follow() {
+        yield batch({ chunk: chunkOf("old 1"), start: bytes(1), cursor: bytes(2) });
+        status.followed(false);
+        count();
+        yield batch({ chunk: chunkOf("old 2", "old 3"), cursor: bytes(3) });
+        count();
+        yield batch({ events: [{ kind: "caughtUp" }], cursor: bytes(3) });
+        yield batch({ chunk: chunkOf("new 1", "new 2"), cursor: bytes(4) });
+        count();
+      },
+    };
+    const events = { changed: () => {}, isFollowing: () => false };
+    const session = new Session({ store, transport, events });
+    const status = new Status({ session, store, view });
+    session.start(EVERYTHING, { tail: 3 });
+    await ended(session);
+    assert.deepEqual(counted, [0, 0, 2]);
   });
 });
 

@@ -43,6 +43,8 @@ export class Session {
     this.position = new Position();
     this.abort = new AbortController();
     this.live = LIVE.OFF;
+    // Whether what comes is still what the files held at the start: rows, but no news.
+    this.filling = false;
     this.older = EDGE.DONE;
     this.newer = EDGE.DONE;
     this.error = null;
@@ -62,6 +64,7 @@ export class Session {
     this.reset(selection);
     this.tail = tail;
     this.fresh = true;
+    this.filling = at === null;
     if (at) this.run(this.jump(at));
     else this.run(this.stream({ tail }));
   }
@@ -253,7 +256,10 @@ export class Session {
 
   happened(event) {
     this.progress = event.kind === "progress" ? event : null;
-    if (event.kind === "caughtUp" || event.kind === "heartbeat") this.live = LIVE.LIVE;
+    if (event.kind === "caughtUp" || event.kind === "heartbeat") {
+      this.live = LIVE.LIVE;
+      this.filling = false;
+    }
     const notice = noticeOfEvent(event);
     if (notice) this.say(notice.tone, notice.text);
   }

@@ -36,7 +36,7 @@ export class Status {
   /** Lines that came since, also those that were only counted because the window was full. */
   countFresh() {
     const { session, store, view } = this;
-    if (this.epoch !== store.epoch || (session.attached && !this.attached)) {
+    if (this.epoch !== store.epoch || session.filling || (session.attached && !this.attached)) {
       this.pausedAt = store.tail - 1;
       this.fresh = 0;
     }
