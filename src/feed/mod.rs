@@ -26,7 +26,8 @@ pub mod tail;
 mod turn;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    path::PathBuf,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -170,6 +171,16 @@ impl Feed {
         let shared = Arc::new(SharedFilter { number: xxh3_64(key.as_bytes()), filter });
         filters.insert(key, Arc::downgrade(&shared));
         shared
+    }
+
+    /// Looks again at all that lies where these logs do; whether it could be seen. May wait for disks.
+    pub fn look_again(&self, logs: HashSet<PathBuf>) -> bool {
+        self.catalogue.look_again(logs).iter().for_each(|file| self.hints.touch(file));
+        let has_missed = self.catalogue.has_missed();
+        if has_missed {
+            self.hints.rescan();
+        }
+        !has_missed
     }
 
     /// Tells every subscription to end.

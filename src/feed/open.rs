@@ -291,8 +291,12 @@ pub async fn open(feed: &Arc<Feed>, mut request: Request) -> Result<(Subscriptio
 /// Looks at all that lies where these logs do, off the runtime.
 async fn look_again(feed: &Arc<Feed>, logs: HashSet<PathBuf>) -> Result<(), OpenError> {
     let feed = feed.clone();
-    let look = move || feed.catalogue.look_again(logs).iter().for_each(|file| feed.hints.touch(file));
-    tokio::task::spawn_blocking(look).await.map_err(|error| OpenError::Internal(error.to_string()))
+    match tokio::task::spawn_blocking(move || feed.look_again(logs)).await {
+        Ok(true) => Ok(()),
+        // What is not seen is not lost.
+        Ok(false) => Err(OpenError::Internal("a directory cannot be listed for now".to_owned())),
+        Err(error) => Err(OpenError::Internal(error.to_string())),
+    }
 }
 
 /// Looks at the files and finds the places to start from; `contents` are those that an earlier look found files to have.

@@ -215,7 +215,7 @@ fn find(feed: &Feed, file: &Arc<LogFile>, place: Place, before: Option<Arc<LogFi
     // look is not looked for: its copy may have come after it, too.
     let now = file.published().generation;
     let log = HashSet::from([file.log.path.clone()]);
-    feed.catalogue.look_again(log).iter().for_each(|file| feed.hints.touch(file));
+    feed.look_again(log);
     let mut way = Way { file, now, stretches: Vec::new(), last: before.filter(|_| place.at == Offset::ZERO) };
     for generation in place.generation..now {
         let place = match generation == place.generation {

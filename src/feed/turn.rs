@@ -1,7 +1,7 @@
 //! One file's turn in a subscription: what lies at the place in it goes out, and the place moves on.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -281,12 +281,11 @@ impl Subscription {
         step
     }
 
-    /// Whether it is not known yet what the file holds that came before this one, of which nothing was read: nobody knows what
+    /// Whether it is not known yet what a file holds that comes before this one, of which nothing was read: nobody knows what
     /// comes first. To those who do not follow, it is none of what they asked for.
     pub(super) fn waits_for_decision(&self, index: usize) -> bool {
         let member = &self.members[index];
-        let before = member.file.predecessor.as_ref().and_then(Weak::upgrade);
-        self.follow && member.at() == Offset::ZERO && before.is_some_and(|before| before.is_undecided())
+        self.follow && member.at() == Offset::ZERO && member.file.comes_after_undecided()
     }
 
     /// Whether another file has to be read up to a place before this one.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     entry::{Nanos, Offset},
-    file::{Content, Stat, archive::Kind, lines::KnownHead},
+    file::{Content, Stat, archive::Kind, lines::KnownHead, read::is_passing},
     limits::{COPY_BYTES_MIN, DECIDED_AFTER, RETIRED_AFTER},
     sync::lock,
 };
@@ -124,7 +124,7 @@ impl Catalogue {
             match self.decide_on(&file) {
                 Ok(true) => decided.push(file),
                 Ok(false) => open = true,
-                Err(_) if file.role() == Role::Gone => {
+                Err(error) if file.role() == Role::Gone && !is_passing(&error) => {
                     file.decide();
                     decided.push(file);
                 }
@@ -157,7 +157,9 @@ impl Catalogue {
         let compared = compare(&content, size, least, &candidates)?;
         match (&compared, compared.original(!is_live)) {
             (_, Some(original)) => take_for_copy(file, Some(original))?,
-            (..) if !is_live && is_packed(&file.path(), &content, &candidates)? => take_for_copy(file, None)?,
+            (..) if !is_live && is_packed(&file.found_at().unwrap_or_else(|| file.path()), &content, &candidates)? => {
+                take_for_copy(file, None)?
+            }
             (Compared::Other, None) if is_live => {}
             // Its end is known before what comes after it is met.
             (Compared::Other, None) => {

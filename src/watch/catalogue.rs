@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     entry::{Offset, cursor::FileKey},
-    file::{Stat, archive::Kind},
+    file::{Stat, archive::Kind, read::is_passing},
     limits::{FORGOTTEN_AFTER, HELD_AGE_MAX, HELD_BYTES_MAX, HELD_FILES_MAX, HELD_FREE_SHARE, LOOKS_UNTIL_STILL_MAX},
     sync::{Mutex, lock},
     telemetry::{SourceLabel, Telemetry},
@@ -44,6 +44,10 @@ pub struct Catalogue {
     scanned: AtomicBool,
     /// Held while looking, so that what is taken in is never older than what is known.
     looking: Mutex<()>,
+    /// Whether a directory could not be listed in the last look, or in the one that is going on.
+    is_blinded: AtomicBool,
+    /// Whether that was so in any since it was last asked.
+    has_missed: AtomicBool,
     /// Every path whose events concern a file: its own, and every hop of a symbolic link.
     routes: Mutex<HashMap<PathBuf, Arc<LogFile>>>,
     /// Every hop of symbolic links that lead nowhere yet, and the link that a source claims.
@@ -74,6 +78,8 @@ impl Catalogue {
             known: Mutex::new(Known::default()),
             scanned: AtomicBool::new(false),
             looking: Mutex::default(),
+            is_blinded: AtomicBool::new(false),
+            has_missed: AtomicBool::new(false),
             routes: Mutex::default(),
             detours: Mutex::default(),
             dirs: Mutex::default(),
@@ -184,11 +190,25 @@ impl Catalogue {
     /// Does so, while `looking` is held. `before` is what was in force when this is the first look under other sources.
     fn look(&self, scope: &Scope, before: Option<&Before>) -> Vec<Arc<LogFile>> {
         let is_first = !self.scanned.swap(true, Ordering::AcqRel);
+        let was_blinded = self.is_blinded.swap(false, Ordering::AcqRel);
         let mut seen = match scope {
             Scope::All if is_first => until_still(|| self.look_at_all()),
             Scope::All => self.look_at_all(),
             Scope::Paths(paths) => until_still(|| self.look_at_logs_of(paths)),
         };
+        let is_blinded = self.is_blinded.load(Ordering::Acquire);
+        match (was_blinded, is_blinded) {
+            (false, true) => tracing::warn!("directories cannot be listed for now; they are looked at again"),
+            (true, false) => tracing::info!("directories can be listed again"),
+            (true, true) | (false, false) => {}
+        }
+        if is_blinded {
+            self.has_missed.store(true, Ordering::Release);
+            // What is not seen would be taken for gone. Under other sources nothing that is known counts, though.
+            if !is_first && before.is_none() {
+                return Vec::new();
+            }
+        }
         let now = super::now();
         for seen in seen.iter_mut().filter(|_| is_first) {
             seen.arrival = Arrival::first(seen, now);
@@ -246,6 +266,11 @@ impl Catalogue {
         let mut changed = self.scan(&Scope::Paths(logs));
         changed.extend(self.decide().0);
         changed
+    }
+
+    /// Whether a look since this was last asked brought nothing, since a directory could not be listed for now.
+    pub fn has_missed(&self) -> bool {
+        self.has_missed.swap(false, Ordering::AcqRel)
     }
 
     /// Forgets files that no name leads to and that nobody waits for or reads.
@@ -326,6 +351,7 @@ impl Catalogue {
             settings.patterns.iter().for_each(|pattern| pattern.expand(&mut found));
             for (dir, error) in &found.errors {
                 tracing::warn!(source = source.name, dir = %dir.display(), %error, "cannot list a directory");
+                self.note_listing(error);
             }
             all.dirs = std::mem::take(&mut found.dirs);
             for path in found.paths {
@@ -335,7 +361,7 @@ impl Catalogue {
             }
         }
         // Also where there is no log right now: between the two steps of a rotation there is only its past.
-        let siblings = all.dirs.iter().flat_map(|dir| names_in(dir));
+        let siblings = all.dirs.iter().flat_map(|dir| self.names_in(dir));
         let rotated = siblings.filter(|path| !all.paths.contains(path)).filter(|path| self.owner(path).is_some());
         let rotated: Vec<PathBuf> = rotated.collect();
         all.paths.extend(rotated.iter().cloned());
@@ -361,7 +387,7 @@ impl Catalogue {
             owned.filter(|(source, _)| source.settings().archives).map(|(_, log)| log).collect();
         for dir in logs.iter().filter_map(|log| log.parent()).collect::<BTreeSet<_>>() {
             let of_logs = |path: &PathBuf| self.owner(path).is_some_and(|(_, log)| logs.contains(&log));
-            wanted.extend(names_in(dir).into_iter().filter(of_logs));
+            wanted.extend(self.names_in(dir).into_iter().filter(of_logs));
         }
         let known: Vec<_> = lock(&self.known).files().filter(|file| logs.contains(&file.log.path)).cloned().collect();
         wanted.extend(known.iter().filter(|file| file.role() != Role::Gone).map(|file| file.path()));
@@ -384,6 +410,21 @@ impl Catalogue {
         let Thing::File(stat) = &seen.thing else { return None };
         let before = lock(&self.known).place_of(&stat.identity)?;
         Some(before).filter(|before| *before != seen.path)
+    }
+
+    /// The files in a directory, by name; none when it cannot be listed, which is told elsewhere.
+    fn names_in(&self, dir: &Path) -> Vec<PathBuf> {
+        let listed = fs::read_dir(dir).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+        let listed = listed.inspect_err(|error| self.note_listing(error));
+        listed.into_iter().flatten().map(|entry| entry.path()).collect()
+    }
+
+    /// Notes that a directory could not be listed, if that tells nothing of what is in it.
+    fn note_listing(&self, error: &io::Error) {
+        if is_passing(error) {
+            tracing::debug!(%error, "cannot list a directory");
+            self.is_blinded.store(true, Ordering::Release);
+        }
     }
 
     fn look_at(&self, path: &Path) -> Option<Seen> {
@@ -488,11 +529,6 @@ fn join(interest: &Arc<Interest>) {
     for file in interest.members().iter() {
         file.add_interest(interest);
     }
-}
-
-/// The files in a directory, by name; none when it cannot be listed, which is told elsewhere.
-fn names_in(dir: &Path) -> Vec<PathBuf> {
-    fs::read_dir(dir).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
 }
 
 /// What lies at a path.

@@ -285,6 +285,9 @@ impl Eyes {
             self.doubted = Some((Instant::now() + DOUBTED_AFTER, 0));
         }
         changed.iter().for_each(|file| self.hints.touch(file));
+        if self.catalogue.has_missed() {
+            self.hints.rescan();
+        }
         self.hints.has_looked();
     }
 
@@ -302,7 +305,11 @@ impl Eyes {
         if self.undecided {
             let (decided, others) = self.catalogue.decide();
             self.undecided = others;
-            decided.iter().for_each(|file| self.hints.touch(file));
+            for file in &decided {
+                self.hints.touch(file);
+                // What comes after it has waited for that.
+                file.retry();
+            }
         }
         *lock(&self.hints.looked) = Instant::now();
     }

@@ -249,7 +249,8 @@ impl Pacer {
         self.looked.retain(|_, last| now < *last + RECHECK_EVERY);
         let files = self.catalogue.files();
         // Nobody waits for more of a file of the past, but somebody may be reading it.
-        files.iter().filter(|file| file.trouble().is_some()).for_each(|file| file.retry());
+        let is_open = |file: &&Arc<LogFile>| file.trouble().is_some() || file.is_undecided();
+        files.iter().filter(is_open).for_each(|file| file.retry());
         for file in files.iter().filter(|file| file.is_waited_on()) {
             if file.role() != Role::Live {
                 let quiet = quiet_at_its_end(file);

@@ -289,10 +289,8 @@ impl Known {
         let known = log.files();
         let twin = twin_of(&path, role, arrival, &known);
         let place = place_among(&known, &path, stat, role, twin.as_ref());
-        // What was the past already when it was found is read before nobody's eyes; and where a copy comes does not depend on
-        // what becomes of others.
-        let is_none = |file: &&Arc<LogFile>| file.is_archive() || role == Role::Archive && file.is_undecided();
-        let predecessor = known[..place].iter().rev().find(|file| !is_none(file)).map(Arc::downgrade);
+        // What was the past already when it was found is read before nobody's eyes.
+        let predecessor = known[..place].iter().rev().find(|file| !file.is_archive()).map(Arc::downgrade);
         let kind = Kind::of_name(&path).filter(|_| path != log.path);
         let compression = kind.map(|kind| (kind, self.parking.clone()));
         self.next += 1;
@@ -307,7 +305,7 @@ impl Known {
             (None, _) => file.moved(None, role),
         }
         match arrival {
-            Arrival::Undecided => file.undecide(),
+            Arrival::Undecided => file.undecide(stat.size),
             Arrival::Continues(head) => {
                 file.known_before(head.at, Some(head.tail));
                 file.predecessor.as_ref().and_then(Weak::upgrade).inspect(|before| before.supersede());

@@ -64,7 +64,7 @@ fn limit_descriptors(daemon: &Daemon, current: Option<u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_could_not_be_opened_before_it_was_compressed_comes_from_there() {
+async fn what_was_compressed_while_nothing_could_be_opened_comes_from_there() {
     let logs = Logs::new();
     let path = logs.write("app.log", "");
     let daemon = Daemon::serve([&path]);
@@ -75,8 +75,7 @@ async fn what_could_not_be_opened_before_it_was_compressed_comes_from_there() {
     limit_descriptors(&daemon, Some(3));
     logs.rename("app.log", "app.log.1");
     logs.append("app.log", "second\nthird\n");
-    let is_unreadable = |log: &str| log.lines().any(|line| line.contains("app.log") && line.contains("os error 24"));
-    eventually("it to be seen that it cannot be read", || is_unreadable(&daemon.log()));
+    eventually("it to be seen", || daemon.log().contains("directories cannot be listed for now"));
     // What was rotated first is gone, so that nothing but its content tells that the next one is not the same compressed.
     fs::remove_file(logs.path("app.log.1")).expect("it is there");
     let packed = logs.path("packed");
@@ -85,7 +84,6 @@ async fn what_could_not_be_opened_before_it_was_compressed_comes_from_there() {
     gzip.finish().expect("there is room");
     fs::remove_file(&path).expect("it is there");
     fs::rename(packed, logs.path("app.log.1.gz")).expect("it is there");
-    eventually("it to be found", || daemon.log().contains("app.log.1.gz"));
     logs.append("app.log", "fourth\n");
     limit_descriptors(&daemon, Some(1024));
     logs.append("app.log", "fifth\n");

@@ -1,18 +1,22 @@
 //! What is not known yet of a file that turned up, and what is kept of its copies.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::LogFile;
-use crate::{entry::Offset, sync::lock, watch::Reading};
+use crate::{entry::Offset, limits::UNREADABLE_HOLD_MAX, sync::lock, watch::Reading};
 
 /// A file that turned up while its content does not tell yet whether it is a copy of what another file holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Undecided {
     size: Offset,
     since: Instant,
+    found: Instant,
+    /// Where it lay then.
+    path: PathBuf,
 }
 
 /// A copy of a content that somebody has still to read.
@@ -29,9 +33,29 @@ impl LogFile {
         lock(&self.place).undecided.is_some()
     }
 
-    /// Says that it is still to be found out what it holds.
-    pub(in crate::watch) fn undecide(&self) {
-        lock(&self.place).undecided = Some(Undecided { size: Offset::ZERO, since: Instant::now() });
+    /// Whether something came before it in its log of which it is still to be found out what it holds. Not what holds
+    /// nothing yet, nor what has been open for long.
+    pub fn comes_after_undecided(&self) -> bool {
+        let is_open = |file: &Self| {
+            let place = lock(&file.place);
+            place
+                .undecided
+                .as_ref()
+                .is_some_and(|it| it.size > Offset::ZERO && it.found.elapsed() < UNREADABLE_HOLD_MAX)
+        };
+        self.log.files().iter().any(|file| file.ordinal() < self.ordinal() && is_open(file))
+    }
+
+    /// Says that it is still to be found out what it holds, which is of this size.
+    pub(in crate::watch) fn undecide(&self, size: Offset) {
+        let now = Instant::now();
+        let mut place = lock(&self.place);
+        place.undecided = Some(Undecided { size, since: now, found: now, path: place.path.clone() });
+    }
+
+    /// Where it lay when it was found, if it is still to be found out what it holds.
+    pub(in crate::watch) fn found_at(&self) -> Option<PathBuf> {
+        lock(&self.place).undecided.as_ref().map(|undecided| undecided.path.clone())
     }
 
     /// Says that it is known what it holds.
@@ -44,7 +68,7 @@ impl LogFile {
         let mut place = lock(&self.place);
         let Some(undecided) = &mut place.undecided else { return Duration::MAX };
         if undecided.size != size {
-            *undecided = Undecided { size, since: Instant::now() };
+            (undecided.size, undecided.since) = (size, Instant::now());
         }
         undecided.since.elapsed()
     }
