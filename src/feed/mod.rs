@@ -175,12 +175,9 @@ impl Feed {
 
     /// Looks again at all that lies where these logs do; whether it could be seen. May wait for disks.
     pub fn look_again(&self, logs: HashSet<PathBuf>) -> bool {
-        self.catalogue.look_again(logs).iter().for_each(|file| self.hints.touch(file));
-        let has_missed = self.catalogue.has_missed();
-        if has_missed {
-            self.hints.rescan();
-        }
-        !has_missed
+        let changed = self.catalogue.look_again(logs);
+        changed.iter().flatten().for_each(|file| self.hints.touch(file));
+        changed.is_some()
     }
 
     /// Tells every subscription to end.

@@ -46,8 +46,6 @@ pub struct Catalogue {
     looking: Mutex<()>,
     /// Whether a directory could not be listed in the last look, or in the one that is going on.
     is_blinded: AtomicBool,
-    /// Whether that was so in any since it was last asked.
-    has_missed: AtomicBool,
     /// Every path whose events concern a file: its own, and every hop of a symbolic link.
     routes: Mutex<HashMap<PathBuf, Arc<LogFile>>>,
     /// Every hop of symbolic links that lead nowhere yet, and the link that a source claims.
@@ -79,7 +77,6 @@ impl Catalogue {
             scanned: AtomicBool::new(false),
             looking: Mutex::default(),
             is_blinded: AtomicBool::new(false),
-            has_missed: AtomicBool::new(false),
             routes: Mutex::default(),
             detours: Mutex::default(),
             dirs: Mutex::default(),
@@ -181,14 +178,15 @@ impl Catalogue {
 
     /// Looks at the file system and takes in what changed. May wait for disks.
     ///
-    /// Returns the files that joined or lost their place, so that they can be looked at first.
-    pub fn scan(&self, scope: &Scope) -> Vec<Arc<LogFile>> {
+    /// Returns the files that joined or lost their place, so that they can be looked at first; nothing when a directory could
+    /// not be listed for now: then nothing has changed here, and there is still to be looked.
+    pub fn scan(&self, scope: &Scope) -> Option<Vec<Arc<LogFile>>> {
         let _looking = lock(&self.looking);
         self.look(scope, None)
     }
 
     /// Does so, while `looking` is held. `before` is what was in force when this is the first look under other sources.
-    fn look(&self, scope: &Scope, before: Option<&Before>) -> Vec<Arc<LogFile>> {
+    fn look(&self, scope: &Scope, before: Option<&Before>) -> Option<Vec<Arc<LogFile>>> {
         let is_first = !self.scanned.swap(true, Ordering::AcqRel);
         let was_blinded = self.is_blinded.swap(false, Ordering::AcqRel);
         let mut seen = match scope {
@@ -202,12 +200,9 @@ impl Catalogue {
             (true, false) => tracing::info!("directories can be listed again"),
             (true, true) | (false, false) => {}
         }
-        if is_blinded {
-            self.has_missed.store(true, Ordering::Release);
-            // What is not seen would be taken for gone. Under other sources nothing that is known counts, though.
-            if !is_first && before.is_none() {
-                return Vec::new();
-            }
+        // What is not seen would be taken for gone. Under other sources nothing that is known counts, though.
+        if is_blinded && !is_first && before.is_none() {
+            return None;
         }
         let now = super::now();
         for seen in seen.iter_mut().filter(|_| is_first) {
@@ -250,27 +245,22 @@ impl Catalogue {
             }
         }
         if changes.is_empty() && !matches!(scope, Scope::All) {
-            return Vec::new();
+            return Some(Vec::new());
         }
         self.refresh_routes();
         self.refresh_interests();
         if !is_first {
             arrivals::first_looks(&changes);
         }
-        changes.into_iter().filter_map(|change| self.told(change)).collect()
+        Some(changes.into_iter().filter_map(|change| self.told(change)).collect())
     }
 
     /// Looks again at all that lies where these logs do, also at what it is not known of what it holds. Returns what
     /// [`scan`](Self::scan) does, and may wait for disks.
-    pub fn look_again(&self, logs: HashSet<PathBuf>) -> Vec<Arc<LogFile>> {
-        let mut changed = self.scan(&Scope::Paths(logs));
+    pub fn look_again(&self, logs: HashSet<PathBuf>) -> Option<Vec<Arc<LogFile>>> {
+        let mut changed = self.scan(&Scope::Paths(logs))?;
         changed.extend(self.decide().0);
-        changed
-    }
-
-    /// Whether a look since this was last asked brought nothing, since a directory could not be listed for now.
-    pub fn has_missed(&self) -> bool {
-        self.has_missed.swap(false, Ordering::AcqRel)
+        Some(changed)
     }
 
     /// Forgets files that no name leads to and that nobody waits for or reads.

@@ -52,6 +52,8 @@ struct Names {
     everything: bool,
     undecided: bool,
     stop: bool,
+    /// Whether the last look could not see everything.
+    has_missed: bool,
     /// Since when there is something to look at.
     since: Option<Instant>,
 }
@@ -135,10 +137,20 @@ impl Hints {
         std::mem::take(&mut lock(&self.dirty))
     }
 
-    /// Everything that was taken before has been looked at.
+    /// Everything that was taken before has been looked at, unless something could not be seen.
     fn has_looked(&self) {
         *lock(&self.looked) = Instant::now();
-        *lock(&self.looking_since) = None;
+        if !lock(&self.names).has_missed {
+            *lock(&self.looking_since) = None;
+        }
+    }
+
+    /// What was taken before could not be looked at: it is as far behind as it was, and everything is looked at next.
+    fn has_not_seen(&self) {
+        *lock(&self.looked) = Instant::now();
+        let mut names = lock(&self.names);
+        (names.everything, names.has_missed) = (true, true);
+        names.since.get_or_insert_with(Instant::now);
     }
 
     fn stop(&self) {
@@ -162,7 +174,9 @@ impl Hints {
             return None;
         }
         let names = std::mem::take(&mut *waiting);
-        *lock(&self.looking_since) = names.since;
+        let mut looking_since = lock(&self.looking_since);
+        *looking_since = (*looking_since).or(names.since);
+        drop(looking_since);
         drop(waiting);
         Some(match (names.everything, names.paths.is_empty(), names.undecided) {
             (true, ..) => Woken::Names(Scope::All),
@@ -274,10 +288,14 @@ impl Eyes {
     }
 
     fn look(&mut self, scope: &Scope) {
-        let mut changed = self.catalogue.scan(scope);
+        let Some(mut changed) = self.catalogue.scan(scope) else { return self.hints.has_not_seen() };
         // Watches first, then looking: a directory that was not watched until now is looked at again.
         while matches!(scope, Scope::All) && self.rewatch() {
-            changed.extend(self.catalogue.scan(&Scope::All));
+            let Some(others) = self.catalogue.scan(&Scope::All) else {
+                self.hints.has_not_seen();
+                break;
+            };
+            changed.extend(others);
         }
         self.catalogue.prune();
         self.undecided |= changed.iter().any(|file| file.is_undecided());
@@ -285,9 +303,6 @@ impl Eyes {
             self.doubted = Some((Instant::now() + DOUBTED_AFTER, 0));
         }
         changed.iter().for_each(|file| self.hints.touch(file));
-        if self.catalogue.has_missed() {
-            self.hints.rescan();
-        }
         self.hints.has_looked();
     }
 
@@ -452,6 +467,14 @@ mod tests {
         hints.has_looked();
         assert!(behind(&hints) >= after && hints.behind() > Duration::ZERO);
         assert!(matches!(hints.wait(Duration::ZERO), Some(Woken::Names(Scope::All))));
+        // Who could not see is no further than before, however often that happens.
+        let missed = Instant::now();
+        for _ in 0..3 {
+            hints.has_not_seen();
+            hints.has_looked();
+            assert!(matches!(hints.wait(Duration::ZERO), Some(Woken::Names(Scope::All))));
+            assert!(behind(&hints) <= missed);
+        }
         hints.has_looked();
         assert_eq!(hints.behind(), Duration::ZERO);
     }

@@ -82,7 +82,7 @@ impl Catalogue {
             Configured::Kept(_) | Configured::New(_) => None,
         });
         let changed: Vec<_> = changed.collect();
-        let files = self.look(&Scope::All, Some(&Before { settings, heads }));
+        let files = self.look(&Scope::All, Some(&Before { settings, heads })).unwrap_or_default();
         // By other rules the last record may be over.
         for file in self.files().iter().filter(|file| changed.iter().any(|it| Arc::ptr_eq(it, &file.log.source))) {
             file.settle();
