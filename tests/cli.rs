@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
     process::{Command, Output},
 };
@@ -140,6 +140,38 @@ fn check_names_certificates_and_tokens_that_are_not_there() {
         stderr.replace(&path, "DIR"),
         "[tls] key: DIR/key.pem: No such file or directory (os error 2)\n[auth] tokens_file: DIR: this is no regular file\n"
     );
+}
+
+/// `systemctl reload` asks `check` first, and is to fail where the daemon would refuse.
+#[test]
+fn check_refuses_secrets_that_the_daemon_refuses() {
+    let (directory, path) = configured(
+        "[tls]\ncert = \"DIR/cert.pem\"\nkey = \"DIR/key.pem\"\n[auth]\ntokens_file = \"DIR/tokens\"\n[[source]]\nname \
+         = \"a\"\npaths = [\"DIR/logtap.toml\"]\n",
+    );
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let private = |name: &str, content: &str| {
+        write(&directory, name, content);
+        fs::set_permissions(directory.path().join(name), fs::Permissions::from_mode(0o600)).expect("chmod");
+    };
+    let check = || {
+        let (status, _, stderr) = run(logtap(&["check", "-q"]).arg(directory.path().join("logtap.toml")));
+        (status, stderr.replace(&path, "DIR"))
+    };
+    private("cert.pem", &made.cert.pem());
+    private("key.pem", &made.signing_key.serialize_pem());
+    private("tokens", &format!("ann:{}\n", "0".repeat(64)));
+    assert_eq!(check(), (Some(0), String::new()));
+
+    private("tokens", "ann\n");
+    fs::set_permissions(directory.path().join("key.pem"), fs::Permissions::from_mode(0o644)).expect("chmod");
+    let wrong = "DIR/key.pem: its mode 0644 lets anybody read or change the secrets in it\nDIR/tokens:1: a name and a \
+                 colon must come first\n";
+    assert_eq!(check(), (Some(78), wrong.to_owned()));
+
+    private("tokens", "");
+    private("key.pem", "no key");
+    assert_eq!(check().0, Some(78));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod exposure;
 pub mod log;
 mod reload;
-mod secrets;
+pub mod secrets;
 mod signals;
 mod sources;
 mod watchdog;

@@ -5,8 +5,8 @@ use std::error::Error;
 use crate::{
     config::Config,
     server::{
-        auth::{Auth, AuthSettings},
-        net::{ClientCertificates, Tls, TlsSettings},
+        auth::{Auth, AuthError, AuthSettings},
+        net::{ClientCertificates, Tls, TlsError, TlsSettings},
     },
 };
 
@@ -18,19 +18,31 @@ pub type Secrets = (Option<Tls>, Auth);
 /// # Errors
 /// What is wrong with a file; never its content.
 pub fn load(config: &Config) -> Result<Secrets, Box<dyn Error + Send + Sync>> {
-    let client_ca = config.tls.as_ref().and_then(|tls| tls.client_ca.clone());
-    let tls = match &config.tls {
-        None => None,
-        Some(tls) => Some(Tls::load(TlsSettings {
-            certificate: tls.cert.clone(),
-            key: tls.key.clone(),
-            // Without one the handshake succeeds and the request is refused, which clients can tell from a broken link.
-            clients: client_ca.clone().map_or(ClientCertificates::Ignored, ClientCertificates::Optional),
-        })?),
+    Ok((tls(config)?, auth(config)?))
+}
+
+/// The certificates.
+///
+/// # Errors
+/// As for [`load`].
+pub fn tls(config: &Config) -> Result<Option<Tls>, TlsError> {
+    let Some(tls) = &config.tls else { return Ok(None) };
+    let settings = TlsSettings {
+        certificate: tls.cert.clone(),
+        key: tls.key.clone(),
+        // Without one the handshake succeeds and the request is refused, which clients can tell from a broken link.
+        clients: tls.client_ca.clone().map_or(ClientCertificates::Ignored, ClientCertificates::Optional),
     };
-    let auth = Auth::load(AuthSettings {
+    Tls::load(settings).map(Some)
+}
+
+/// Who is let in.
+///
+/// # Errors
+/// As for [`load`].
+pub fn auth(config: &Config) -> Result<Auth, AuthError> {
+    Auth::load(AuthSettings {
         tokens_file: config.auth.as_ref().map(|auth| auth.tokens_file.clone()),
-        client_certificates: client_ca.is_some(),
-    })?;
-    Ok((tls, auth))
+        client_certificates: config.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()),
+    })
 }

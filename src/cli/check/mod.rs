@@ -13,7 +13,10 @@ use std::{
 };
 
 use super::{Exit, inputs, print};
-use crate::config::{Config, Effective, Loaded, json_schema};
+use crate::{
+    config::{Config, Effective, Loaded, json_schema},
+    daemon::secrets,
+};
 
 /// Checks the configuration and shows what it comes to
 ///
@@ -52,11 +55,11 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     for warning in files::warnings(&found) {
         eprintln!("warning: {warning}");
     }
-    let missing = missing_files(&loaded.config);
+    let good = secrets_are_good(&loaded.config);
     if !arguments.quiet {
         print(report(&loaded, &found).as_bytes())?;
     }
-    Ok(if missing { Exit::BadConfiguration } else { Exit::Success })
+    Ok(if good { Exit::Success } else { Exit::BadConfiguration })
 }
 
 fn report(loaded: &Loaded, found: &[files::Found<'_>]) -> String {
@@ -93,19 +96,28 @@ fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("a string takes everything");
 }
 
-/// Names the files beside the configuration that are not there. One that exists and cannot be read by whoever runs the
-/// check may well be readable for the daemon: that is a warning.
-fn missing_files(config: &Config) -> bool {
-    let tls = config.tls.iter().flat_map(|tls| {
-        let client_ca = tls.client_ca.as_deref().map(|path| ("[tls] client_ca", path));
-        [("[tls] cert", tls.cert.as_path()), ("[tls] key", tls.key.as_path())].into_iter().chain(client_ca)
+/// Whether a daemon could serve by the files beside the configuration; says what is wrong with each.
+fn secrets_are_good(config: &Config) -> bool {
+    let tls = config.tls.as_ref().is_none_or(|tls| {
+        let mut files = vec![("[tls] cert", tls.cert.as_path()), ("[tls] key", tls.key.as_path())];
+        files.extend(tls.client_ca.as_deref().map(|path| ("[tls] client_ca", path)));
+        files_are_good(&files, || Ok(secrets::tls(config).map(drop)?))
     });
-    let auth = config.auth.iter().map(|auth| ("[auth] tokens_file", auth.tokens_file.as_path()));
-    let mut missing = false;
-    for (key, path) in tls.chain(auth) {
+    let auth = config.auth.as_ref().is_none_or(|auth| {
+        files_are_good(&[("[auth] tokens_file", &auth.tokens_file)], || Ok(secrets::auth(config).map(drop)?))
+    });
+    tls && auth
+}
+
+/// Whether all these files are there and `load`, which is what the daemon does, makes something of them. One that exists
+/// and cannot be read by whoever runs the check may well be readable for the daemon: that is a warning.
+fn files_are_good(files: &[(&str, &Path)], load: impl FnOnce() -> anyhow::Result<()>) -> bool {
+    let (mut missing, mut denied) = (false, false);
+    for (key, path) in files {
         match readable(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                denied = true;
                 eprintln!("warning: {key}: {} cannot be read by this user: {error}", path.display());
             }
             Err(error) => {
@@ -114,7 +126,10 @@ fn missing_files(config: &Config) -> bool {
             }
         }
     }
-    missing
+    if missing || denied {
+        return !missing;
+    }
+    load().inspect_err(|error| eprintln!("{error}")).is_ok()
 }
 
 fn readable(path: &Path) -> io::Result<()> {
