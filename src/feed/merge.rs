@@ -198,7 +198,7 @@ impl Subscription {
         !held.is_empty()
     }
 
-    /// Whether what a file waits for, at whatever remove, could not be read, or is not known.
+    /// Whether what a file waits for, at whatever remove, could not be read or looked into, or is not known.
     fn has_to_wait(&self, index: usize) -> bool {
         let mut at = index;
         // A chain that comes back to itself has been gone round by then.
@@ -207,7 +207,8 @@ impl Subscription {
                 return true;
             }
             let Some(before) = self.members[at].hold.and_then(|(file, _)| self.index.get(&file)) else { return false };
-            if self.members[*before].file.may_be_read_soon() {
+            let file = &self.members[*before].file;
+            if file.may_be_read_soon() || file.may_hold_more() {
                 return true;
             }
             at = *before;

@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -114,6 +117,10 @@ pub struct Log {
     pub part: FilePart,
     /// Its files, the oldest first.
     files: Mutex<Vec<Weak<LogFile>>>,
+    /// How often it was said that it is not known yet what one of them holds, and of how many of these times it is known by
+    /// now: who asks at every turn need not look at each file.
+    undecided: AtomicU64,
+    decided: AtomicU64,
 }
 
 impl Log {
@@ -121,12 +128,32 @@ impl Log {
     pub fn new(source: Arc<Source>, path: PathBuf) -> Self {
         let bytes = pattern::bytes(&path);
         let (lineage, part) = (Lineage::of(&source.name, bytes), FilePart::new(&source.name, bytes));
-        Self { source, path, lineage, part, files: Mutex::default() }
+        let files = Mutex::default();
+        Self { source, path, lineage, part, files, undecided: AtomicU64::new(0), decided: AtomicU64::new(0) }
     }
 
     /// Its files that are known, the oldest first.
     pub fn files(&self) -> Vec<Arc<LogFile>> {
         lock(&self.files).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Says that it is not known yet what one of its files holds.
+    pub(super) fn has_undecided(&self) {
+        self.undecided.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Its files of which it is not known yet what they hold.
+    pub(super) fn undecided(&self) -> Vec<Arc<LogFile>> {
+        // Before they are looked at: one that joins them meanwhile counts anew.
+        let told = self.undecided.load(Ordering::Acquire);
+        if self.decided.load(Ordering::Acquire) == told {
+            return Vec::new();
+        }
+        let undecided: Vec<_> = self.files().into_iter().filter(|file| file.is_undecided()).collect();
+        if undecided.is_empty() {
+            self.decided.fetch_max(told, Ordering::AcqRel);
+        }
+        undecided
     }
 
     /// Takes in a file at the place in the order that `place` finds among the known ones.

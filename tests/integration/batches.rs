@@ -1,7 +1,5 @@
 //! The size of batches: what a client asks for at most, or a single entry.
 
-use std::io::Write as _;
-
 use logtap::proto::v1;
 use prost::Message as _;
 use tonic::transport::Endpoint;
@@ -36,10 +34,7 @@ fn written() -> (Logs, Daemon) {
         }
         text
     };
-    let oldest = logs.path("a.log.2.gz");
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(lines(0).as_bytes()).expect("in memory");
-    std::fs::write(oldest, gzip.finish().expect("in memory")).expect("there is room");
+    logs.gzip("a.log.2.gz", lines(0));
     logs.write("a.log.1", lines(800));
     logs.write("a.log", lines(1600));
     logs.write("b.log", lines(1201));

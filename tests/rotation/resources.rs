@@ -1,11 +1,7 @@
 //! What the daemon holds does not grow with the number of rotations.
 
-use std::{
-    fs::{self, File},
-    io::Write as _,
-};
+use std::fs;
 
-use flate2::{Compression, write::GzEncoder};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::{
@@ -25,15 +21,21 @@ fn held(daemon: &Daemon) -> (usize, usize) {
     (files, watches)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn descriptors_and_watches_are_flat_over_a_thousand_rotations() {
-    let rotations = if is_long() { 10_000 } else { 1_000 };
+/// A log, a daemon that watches it, and who has its first line.
+async fn followed() -> (Logs, Daemon, Follower) {
     let logs = Logs::new();
     let path = logs.write("app.log", "");
     let daemon = Daemon::serve([&path]);
     let follower = Follower::connected(&address_of(&daemon)).await;
     logs.append("app.log", "first\n");
     follower.has(1).await;
+    (logs, daemon, follower)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn descriptors_and_watches_are_flat_over_a_thousand_rotations() {
+    let rotations = if is_long() { 10_000 } else { 1_000 };
+    let (logs, daemon, follower) = followed().await;
     let before = held(&daemon);
     for number in 0..rotations {
         // Three are kept.
@@ -65,12 +67,8 @@ fn limit_descriptors(daemon: &Daemon, current: Option<u64>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_compressed_while_nothing_could_be_opened_comes_from_there() {
-    let logs = Logs::new();
-    let path = logs.write("app.log", "");
-    let daemon = Daemon::serve([&path]);
-    let follower = Follower::connected(&address_of(&daemon)).await;
-    logs.append("app.log", "first\n");
-    follower.has(1).await;
+    let (logs, daemon, follower) = followed().await;
+    let path = logs.path("app.log");
 
     limit_descriptors(&daemon, Some(3));
     logs.rename("app.log", "app.log.1");
@@ -78,12 +76,9 @@ async fn what_was_compressed_while_nothing_could_be_opened_comes_from_there() {
     eventually("it to be seen", || daemon.log().contains("directories cannot be listed for now"));
     // What was rotated first is gone, so that nothing but its content tells that the next one is not the same compressed.
     fs::remove_file(logs.path("app.log.1")).expect("it is there");
-    let packed = logs.path("packed");
-    let mut gzip = GzEncoder::new(File::create(&packed).expect("there is room"), Compression::fast());
-    gzip.write_all(&fs::read(&path).expect("it is there")).expect("there is room");
-    gzip.finish().expect("there is room");
+    logs.gzip("packed", fs::read(&path).expect("it is there"));
     fs::remove_file(&path).expect("it is there");
-    fs::rename(packed, logs.path("app.log.1.gz")).expect("it is there");
+    logs.rename("packed", "app.log.1.gz");
     logs.append("app.log", "fourth\n");
     limit_descriptors(&daemon, Some(1024));
     logs.append("app.log", "fifth\n");

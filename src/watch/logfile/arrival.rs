@@ -36,14 +36,13 @@ impl LogFile {
     /// Whether something came before it in its log of which it is still to be found out what it holds. Not what holds
     /// nothing yet, nor what has been open for long.
     pub fn comes_after_undecided(&self) -> bool {
-        let is_open = |file: &Self| {
-            let place = lock(&file.place);
-            place
-                .undecided
-                .as_ref()
-                .is_some_and(|it| it.size > Offset::ZERO && it.found.elapsed() < UNREADABLE_HOLD_MAX)
-        };
-        self.log.files().iter().any(|file| file.ordinal() < self.ordinal() && is_open(file))
+        let is_open =
+            |undecided: &Undecided| undecided.size > Offset::ZERO && undecided.found.elapsed() < UNREADABLE_HOLD_MAX;
+        let comes_before = |file: &Self| file.ordinal() < self.ordinal();
+        self.log
+            .undecided()
+            .iter()
+            .any(|file| comes_before(file) && lock(&file.place).undecided.as_ref().is_some_and(is_open))
     }
 
     /// Says that it is still to be found out what it holds, which is of this size.
@@ -51,6 +50,8 @@ impl LogFile {
         let now = Instant::now();
         let mut place = lock(&self.place);
         place.undecided = Some(Undecided { size, since: now, found: now, path: place.path.clone() });
+        drop(place);
+        self.log.has_undecided();
     }
 
     /// Where it lay when it was found, if it is still to be found out what it holds.

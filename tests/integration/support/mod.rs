@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use flate2::{Compression, write::GzEncoder};
 use tempfile::TempDir;
 
 /// Longer than anything takes on a busy machine, shorter than a hung test may.
@@ -65,6 +66,13 @@ impl Logs {
     pub fn append(&self, name: &str, content: impl AsRef<[u8]>) {
         let mut file = OpenOptions::new().append(true).create(true).open(self.path(name)).expect("a file");
         file.write_all(content.as_ref()).expect("it is written");
+    }
+
+    /// Writes a compressed file.
+    pub fn gzip(&self, name: &str, content: impl AsRef<[u8]>) {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(content.as_ref()).expect("in memory");
+        self.write(name, gzip.finish().expect("in memory"));
     }
 
     pub fn rename(&self, from: &str, to: &str) {
